@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Builds Tenet and runs its tests; the last thing printed is ctest's summary.
+#
+#   scripts/test.sh          release build, default suite, checks of the source tree
+#   scripts/test.sh --all    also the suite under ASan and UBSan, the slow cases and clang-tidy
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+slow=OFF
+case "${1-}" in
+  "") ;;
+  --all) slow=ON ;;
+  *) echo "usage: scripts/test.sh [--all]" >&2; exit 2 ;;
+esac
+
+run_suite() { # run_suite PRESET
+  ctest --test-dir "build/$1" --output-on-failure --no-tests=error --parallel "$(nproc)"
+}
+
+lists=(build test)
+[[ $slow == ON ]] && lists+=(tidy)
+scripts/setup.sh "${lists[@]}"
+
+# The CUDA kernels compile wherever there is an nvcc, also without a device to run them on.
+nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null || true)
+if [[ -n $nvcc ]] && compgen -G 'cuda/*.cu' >/dev/null; then
+  echo "== CUDA kernels compile"
+  cmake -S . -B build/cuda -G Ninja -DCMAKE_BUILD_TYPE=Release -DTENET_CUDA=ON -DTENET_TESTS=OFF \
+    -DCMAKE_CUDA_COMPILER="$nvcc" -DCMAKE_CUDA_ARCHITECTURES=90
+  cmake --build build/cuda --target tenet_cuda
+fi
+
+if [[ $slow == ON ]]; then
+  echo "== ASan and UBSan"
+  cmake --preset asan -DTENET_TESTS=ON
+  cmake --build --preset asan
+  run_suite asan
+fi
+
+echo "== release"
+cmake --preset release -DTENET_TESTS=ON -DTENET_SLOW_TESTS=$slow
+cmake --build --preset release
+run_suite release
