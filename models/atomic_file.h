@@ -1,0 +1,65 @@
+/// Files that are replaced whole or not at all, one at a time or several as one set.
+///
+/// Note [Replacing a set of files]. rename() replaces one file atomically, a checkpoint is several.
+/// So the new set is written into FOLDER/.saving and flushed to the disk; one rename to
+/// FOLDER/.saved commits it; then its files are renamed to their places and the empty .saved is
+/// removed. Whatever moment a crash, a full disk or a failing call picks, there are two cases.
+/// Before the commit, FOLDER holds the old set untouched and .saving is rubbish. After it, each
+/// file of the new set is either still in .saved or already in its place, so a reader that looks in
+/// .saved first finds the new set complete: that is what `path` does, and the next
+/// `prepare` or `save` finishes the moves. The files of FOLDER are plain files: any program can
+/// read, copy or upload them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenet {
+
+/// For tests: called before each system call with its name and path; a number other than 0 is the
+/// errno it fails with.
+using FileFault = std::function<int(std::string_view call, const std::string& path)>;
+
+/// Replaces one file: writes it under another name in the same folder, flushes, renames, flushes
+/// the folder. Error: anything failed; the older file, if any, is untouched.
+void atomic_write(const std::string& path, std::string_view bytes, const FileFault& fault = {});
+
+/// Writes a new file and nothing more: neither flushed nor atomic, for use inside
+/// AtomicFolder::save.
+void write_file(const std::string& path, std::string_view bytes, const FileFault& fault = {});
+
+/// A folder in which the named files are replaced as one set; other files may live beside them. One
+/// writer at a time.
+class AtomicFolder {
+ public:
+  AtomicFolder(std::string folder, std::vector<std::string> names, FileFault fault = {});
+
+  /// Makes the folder and leaves it as it was if it exists; finishes a save that was interrupted.
+  /// Error: not writable.
+  void prepare();
+
+  /// Calls write(staging folder), which must make every named file there, then replaces the set.
+  /// Error: anything failed; the text says whether the older set is still the valid one.
+  void save(const std::function<void(const std::string& staging)>& write);
+
+  /// Where to read a file of the newest complete set; the file need not exist.
+  std::string path(const std::string& name) const;
+
+  /// Whether every named file can be found.
+  bool complete() const;
+
+ private:
+  void recover();
+  void make_staging();
+  void stage(const std::function<void(const std::string&)>& write);
+  void move_into_place();
+  std::string older_set() const;
+
+  std::string folder_, staging_, committed_;
+  std::vector<std::string> names_;
+  FileFault fault_;
+};
+
+}  // namespace tenet
