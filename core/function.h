@@ -1,0 +1,109 @@
+/// Differentiable functions that a user writes, forward and backward by hand.
+#pragma once
+
+#include <tenet/core/node.h>
+
+#include <any>
+#include <type_traits>
+#include <utility>
+
+namespace tenet {
+
+/// What forward() leaves for backward().
+class Context {
+ public:
+  /// Keeps tensors: inputs, outputs or anything in between.
+  template <class... T>
+  void save(const T&... tensors) {
+    (to_save_.push_back(tensors), ...);
+  }
+  /// The i-th saved tensor. Error if it was changed in place or freed since.
+  Tensor saved(size_t i) const;
+  size_t saved_count() const { return saved_.size(); }
+  /// Any other value, by type: `ctx.state<int>() = axis`.
+  template <class T>
+  T& state() {
+    if (!state_.has_value()) state_.emplace<T>();
+    return std::any_cast<T&>(state_);
+  }
+  /// Whether the gradient of the i-th tensor argument is wanted.
+  bool needs_grad(size_t i) const { return node_ && node_->needs_grad(i); }
+
+ private:
+  template <class F>
+  friend struct FunctionNode;
+  template <class F>
+  friend struct Function;
+  Tensors to_save_;
+  std::vector<Saved> saved_;
+  std::any state_;
+  const Node* node_ = nullptr;
+};
+
+template <class F>
+struct FunctionNode : Node {
+  Context context;
+  Tensors backward(const Tensors& dy) override { return F::backward(context, dy); }
+  void saved(SavedFields& f) override { f("saved", context.saved_); }
+};
+
+/// Derive and write two static functions; call `Square::apply(x)`. backward() gets one gradient per output and returns
+/// one per tensor argument, in order; written with ops, it can itself be differentiated.
+///
+///     struct Square : Function<Square> {
+///       static Tensor forward(Context& ctx, const Tensor& x) { ctx.save(x); return x * x; }
+///       static Tensors backward(Context& ctx, Tensors dy) { return {2 * ctx.saved(0) * dy[0]}; }
+///     };
+template <class F>
+struct Function {
+  template <class... Args>
+  static auto apply(const Args&... args) {
+    Context context;
+    auto run = [&] {
+      const NoGrad scope;
+      return F::forward(context, args...);
+    };
+    auto result = run();
+    Tensors inputs;
+    (collect(inputs, args), ...);
+    if constexpr (std::is_same_v<decltype(result), Tensor>) {
+      Tensors outputs{result.detach()};
+      finish(context, outputs, Tensors{result}, inputs);
+      return outputs[0];
+    } else {
+      Tensors outputs;
+      for (const Tensor& y : result) outputs.push_back(y.detach());
+      finish(context, outputs, result, inputs);
+      return outputs;
+    }
+  }
+
+ private:
+  template <class T>
+  static void collect(Tensors& inputs, const T& argument) {
+    if constexpr (std::is_convertible_v<const T&, const Tensor&>) inputs.push_back(argument);
+    if constexpr (std::is_same_v<T, Tensors>) inputs.insert(inputs.end(), argument.begin(), argument.end());
+  }
+
+  static void finish(Context& context, Tensors& outputs, const Tensors& raw, const Tensors& inputs) {
+    auto* node = record<FunctionNode<F>>("function", outputs, inputs);
+    if (!node) return;
+    for (const Tensor& tensor : context.to_save_) {
+      Tensor kept = tensor;
+      for (size_t i = 0; i < raw.size(); ++i) {
+        if (&raw[i].body() == &tensor.body()) kept = outputs[i];
+      }
+      context.saved_.emplace_back(kept);
+    }
+    context.to_save_.clear();
+    node->context = std::move(context);
+    node->context.node_ = node;
+  }
+};
+
+inline Tensor Context::saved(size_t i) const {
+  check(i < saved_.size(), "function: saved tensor {} of {}", i, saved_.size());
+  return saved_[i].get(*node_);
+}
+
+}  // namespace tenet

@@ -1,0 +1,40 @@
+/// Kernel slots: one function pointer per device, filled by ops/ for the CPU and by cuda/ for CUDA.
+#pragma once
+
+#include <tenet/core/device.h>
+#include <tenet/core/error.h>
+
+namespace tenet {
+
+template <class Signature>
+class Kernel;
+
+/// `Kernel<void(View, View)> exp_kernel{"exp"};` in ops/; `const bool filled = exp_kernel.fill(kind, &exp_cpu);` beside
+/// each implementation. Calling an empty slot is an Error that says how to get the kernel.
+template <class... Args>
+class Kernel<void(Args...)> {
+ public:
+  using Function = void (*)(Args...);
+
+  explicit constexpr Kernel(const char* name) : name_(name) {}
+
+  bool fill(Device::Kind kind, Function function) {
+    functions_[static_cast<int>(kind)] = function;
+    return true;
+  }
+  void operator()(Device device, Args... args) const {
+    const Function function = functions_[static_cast<int>(device.kind)];
+    check(function != nullptr, "{}: no {} kernel in this build{}", name_,
+          device.is_cpu() ? "cpu" : "cuda",
+          device.is_cpu() ? "" : "; configure with -DTENET_CUDA=ON");
+    function(static_cast<Args&&>(args)...);
+  }
+  bool filled(Device::Kind kind) const { return functions_[static_cast<int>(kind)] != nullptr; }
+  const char* name() const { return name_; }
+
+ private:
+  const char* name_;
+  Function functions_[Device::kinds] = {};
+};
+
+}  // namespace tenet

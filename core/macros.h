@@ -1,0 +1,8 @@
+/// TENET_HD marks scalar maths that the CPU and CUDA kernels share.
+#pragma once
+
+#if defined(__CUDACC__)
+#define TENET_HD __host__ __device__
+#else
+#define TENET_HD
+#endif

@@ -1,0 +1,198 @@
+/// The autograd graph: nodes, their edges, and what they save.
+///
+/// Edges hold no data and saved fields hold no edges: a node that saves nothing keeps no tensor alive, and what a node
+/// saves can be listed, measured and freed without touching the graph's shape.
+#pragma once
+
+#include <tenet/core/grad_mode.h>
+#include <tenet/core/tensor.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenet {
+
+class Node;
+
+/// Where a gradient goes: output `slot` of `node`. Empty if the tensor needs no gradient.
+struct Edge {
+  std::shared_ptr<Node> node;
+  int slot = 0;
+
+  explicit operator bool() const { return node != nullptr; }
+  friend bool operator==(const Edge&, const Edge&) = default;
+};
+
+/// The place of a tensor in the graph.
+inline Edge edge_of(const Tensor& tensor) { return {tensor.body().node, tensor.body().slot}; }
+
+/// A tensor kept for the backward pass: its storage, geometry and version, and where its gradient would go.
+class Saved {
+ public:
+  Saved() = default;
+  Saved(const Tensor& tensor)  // NOLINT(google-explicit-constructor): `node->x = x;`
+      : Saved(tensor, detail::Storage::Holder::saver) {}
+  Saved(const Tensor& tensor, detail::Storage::Holder holder);
+
+  bool defined() const { return static_cast<bool>(storage_); }
+  /// The tensor, with its place in the graph of `owner`. Error if it was changed in place, released or already freed.
+  Tensor get(const Node& owner) const;
+  /// The tensor outside any graph; null bytes if released.
+  Tensor tensor() const;
+  bool changed() const { return storage_ && storage_->version() != version_; }
+  void reset() { *this = Saved(); }
+
+  const Shape& shape() const { return shape_; }
+  DType dtype() const { return dtype_; }
+  int64_t bytes() const;
+  detail::Storage* storage() const { return storage_.get(); }
+
+ private:
+  detail::StorageRef storage_;
+  Shape shape_;
+  Strides strides_;
+  int64_t offset_ = 0;
+  DType dtype_ = DType::f32;
+  int fraction_bits_ = 0;
+  uint32_t version_ = 0;
+  const Node* creator_ = nullptr;  // identity only: an edge of the owner, or the owner itself
+  int slot_ = 0;
+};
+
+/// Visits a node's saved fields by name.
+class SavedFields {
+ public:
+  virtual ~SavedFields() = default;
+  virtual void operator()(std::string_view name, Saved& field) = 0;
+  void operator()(std::string_view name, std::vector<Saved>& fields) {
+    for (Saved& field : fields) (*this)(name, field);
+  }
+};
+
+/// What the engine knows about one output of a node.
+struct OutputInfo {
+  Shape shape;
+  DType grad_dtype = DType::f32;
+  Device device;
+  std::vector<std::function<Tensor(const Tensor&)>> hooks;
+  std::shared_ptr<Tensor> retained;  // where retain_grad() keeps the gradient
+};
+
+/// One op's place in the graph. Derive, list the saved fields, and write backward():
+///
+///     struct ExpNode : Node {
+///       Saved y;
+///       Tensors backward(const Tensors& dy) override { return {mul(dy[0], y.get(*this))}; }
+///       void saved(SavedFields& f) override { f("y", y); }
+///     };
+class Node : public std::enable_shared_from_this<Node> {
+ public:
+  Node() = default;
+  virtual ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  /// The gradient of each input from that of each output. dy has one tensor per output, undefined where no gradient came
+  /// (never for a node with one output). An undefined result means zero. Results that were broadcast are summed by the
+  /// engine, and only the engine accumulates. With grad mode on, ops used here are recorded.
+  virtual Tensors backward(const Tensors& dy) = 0;
+  virtual void saved(SavedFields&) {}
+  /// True if backward() cannot itself be differentiated.
+  virtual bool once_differentiable() const { return false; }
+  /// Frees what the node saved; a later backward() is an error if there was anything.
+  virtual void release_saved();
+  /// Runs once for every node of a walk when the walk is over, also after an exception.
+  virtual void end_walk() noexcept {}
+  virtual bool is_leaf() const { return false; }
+
+  const std::string& name() const { return name_; }
+  /// Creation order; larger is later.
+  uint64_t sequence() const { return sequence_; }
+  const std::vector<Edge>& edges() const { return edges_; }
+  const std::vector<OutputInfo>& outputs() const { return outputs_; }
+  std::vector<OutputInfo>& outputs() { return outputs_; }
+  bool needs_grad(size_t input) const { return input < edges_.size() && bool(edges_[input]); }
+  bool released() const { return released_; }
+  /// In anomaly mode: the inputs at the time of recording, in words.
+  const std::string& origin() const { return origin_; }
+
+  void initialize(std::string_view name, std::vector<Edge> edges);
+  /// Makes `y` the next output of this node.
+  void add_output(Tensor& y);
+  void set_origin(std::string origin) { origin_ = std::move(origin); }
+
+ private:
+  std::string name_;
+  uint64_t sequence_ = 0;
+  std::vector<Edge> edges_;
+  std::vector<OutputInfo> outputs_;
+  bool released_ = false;
+  std::string origin_;
+};
+
+/// Where a leaf's gradient is added up. Held by the leaf and by every node that uses it; knows nothing of either.
+class Leaf : public Node {
+ public:
+  explicit Leaf(const Tensor& tensor);
+  Tensors backward(const Tensors& dy) override;
+  bool is_leaf() const override { return true; }
+
+  Tensor grad;
+};
+
+namespace detail {
+
+/// True if an op on these inputs has to enter the graph; in capture mode, notes the inputs and answers no.
+bool wants_node(const Tensor* const* inputs, size_t count);
+std::vector<Edge> edges_of(const Tensor* const* inputs, size_t count);
+/// In anomaly mode: remembers the inputs in words and checks the outputs.
+void observe(Node& node, Tensor* const* outputs, size_t output_count, const Tensor* const* inputs,
+             size_t input_count);
+/// Anomaly check of an op that has no node.
+void observe_untracked(std::string_view name, const Tensor& output);
+
+}  // namespace detail
+
+/// What record() does, for inputs given by pointers.
+template <class N>
+N* record_list(std::string_view name, const std::vector<Tensor*>& outputs,
+               const Tensor* const* inputs, size_t count) {
+  if (!detail::wants_node(inputs, count)) {
+    if (anomaly_enabled()) {
+      for (const Tensor* y : outputs) detail::observe_untracked(name, *y);
+    }
+    return nullptr;
+  }
+  auto node = std::make_shared<N>();
+  node->initialize(name, detail::edges_of(inputs, count));
+  for (Tensor* y : outputs) node->add_output(*y);
+  if (anomaly_enabled()) {
+    detail::observe(*node, outputs.data(), outputs.size(), inputs, count);
+  }
+  return node.get();
+}
+
+/// Enters an op into the graph: if any input needs a gradient (and grad mode is on), makes a node with an edge per input,
+/// makes `y` its output and returns it, else returns null. Then save what backward() needs:
+///
+///     if (auto* node = record<ExpNode>("exp", y, x)) node->y = y;
+template <class N, class... Inputs>
+N* record(std::string_view name, Tensor& y, const Inputs&... inputs) {
+  const Tensor* const list[] = {&inputs...};
+  return record_list<N>(name, {&y}, list, sizeof...(Inputs));
+}
+
+/// The same for any number of outputs and inputs.
+template <class N>
+N* record(std::string_view name, Tensors& ys, const Tensors& inputs) {
+  std::vector<Tensor*> outputs;
+  std::vector<const Tensor*> list;
+  for (Tensor& y : ys) outputs.push_back(&y);
+  for (const Tensor& x : inputs) list.push_back(&x);
+  return record_list<N>(name, outputs, list.data(), list.size());
+}
+
+}  // namespace tenet

@@ -1,0 +1,146 @@
+/// Reversible nodes: functions that free their inputs in the forward pass and rebuild them in the backward pass.
+///
+/// Note [Release]: moving a tensor into reversible() is the permission to free its bytes. They are freed when forward()
+/// has succeeded and nobody but reversible nodes holds the storage: a view or copy that somebody keeps, or an ordinary
+/// node that saved it, keeps the bytes. In a chain, node k's outputs are node k+1's inputs: k+1 frees them forwards and
+/// rebuilds them into the same storage backwards, so depth costs no activation memory.
+///
+/// Note [Restorer]: a released storage owns a Restorer (function, replay record, saved outputs; no edges, so no cycle)
+/// that may outlive the node. A node's own backward rebuilds its inputs; where a needed storage's node is not part of the
+/// walk, the chain of inverses runs on demand. Bytes are computed first and put in place last, so that after an exception
+/// every storage is resident and right, or still released.
+#pragma once
+
+#include <tenet/core/node.h>
+#include <tenet/core/replay.h>
+
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace tenet {
+
+/// What a reversible function's backward gives: the rebuilt inputs and the gradients. An undefined gradient means zero.
+struct InverseAndGrad {
+  Tensors x;
+  Tensors dx;
+  Tensors dcaptured;  // in the order in which forward() first read them, as ReplayGrad gives it
+};
+
+/// A function with an inverse. Whatever else forward() reads and needs a gradient (parameters, an encoder's memory) is
+/// found by watching it run. The object may be used by many nodes and holds no state between calls.
+struct ReversibleFunction {
+  virtual ~ReversibleFunction() = default;
+
+  /// y = f(x).
+  virtual Tensors forward(const Tensors& x) = 0;
+  /// x = f^-1(y), the shapes and types of forward()'s inputs.
+  virtual Tensors inverse(const Tensors& y) = 0;
+  /// The default rebuilds x by inverse(), runs forward() on it with the graph on, and differentiates. Override it where
+  /// the two share work.
+  virtual InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy);
+  /// Whether inverse(forward(x)) is x to the bit for fixed32 inputs. In debug builds and in anomaly mode that is verified.
+  virtual bool exact() const { return false; }
+  /// For errors, reports and pictures.
+  virtual std::string name() const { return "reversible"; }
+};
+
+/// y = f(x), one node in the graph. An rvalue argument may be released; an lvalue stays.
+///
+///     Tensors y = reversible(coupling, std::move(x1), std::move(x2));
+template <class... T>
+  requires(std::is_same_v<std::remove_cvref_t<T>, Tensor> && ...)
+Tensors reversible(std::shared_ptr<ReversibleFunction> f, T&&... x);
+/// The same for a list; every element may be released.
+Tensors reversible(std::shared_ptr<ReversibleFunction> f, Tensors&& x);
+/// A braced list would keep hidden copies alive until the end of the call.
+Tensors reversible(std::shared_ptr<ReversibleFunction> f, std::initializer_list<Tensor>) = delete;
+
+/// Gradients of a replayed part of a reversible function, for use inside inverse_and_grad(): of sum_i <dy_i, y_i> with
+/// respect to `xs` and to everything that the forward captured. Undefined where y does not depend on it.
+struct ReplayGrad {
+  Tensors dx;
+  Tensors dcaptured;
+};
+ReplayGrad replay_grad(const Tensors& ys, const Tensors& dys, const Tensors& xs);
+
+/// dst[i] += src[i] for gradients that may be undefined.
+void add_gradients(Tensors& dst, const Tensors& src);
+
+/// A leaf with x's bytes, outside x's graph: the start of a replayed part.
+Tensor replay_leaf(const Tensor& x);
+
+namespace detail {
+
+/// Rebuilds the inputs of one application of a reversible function from its outputs.
+class Restorer : public std::enable_shared_from_this<Restorer> {
+ public:
+  Restorer(std::shared_ptr<ReversibleFunction> f, std::string name);
+  ~Restorer();
+  Restorer(const Restorer&) = delete;
+  Restorer& operator=(const Restorer&) = delete;
+
+  const std::string& name() const { return name_; }
+  Shape shape_of(const Storage& storage) const;
+  ReplayRecord& record() { return record_; }
+  std::vector<Saved>& outputs() { return outputs_; }
+  ReversibleFunction& function() { return *f_; }
+
+  /// Lets `x` be released once nobody else needs it, if that is sound.
+  void add_input(const Tensor& x, bool may_release);
+  void forget(const Storage& storage);
+  /// Makes every output resident, running inverses from the top down; what lies between is let go again.
+  void bring_back_outputs();
+  /// Puts rebuilt inputs into the storages that were released. Returns the inputs.
+  Tensors put_back(Tensors x);
+  /// Withdraws the permissions of inputs that are still there.
+  void withdraw() noexcept;
+  /// Lets go of the inputs again, where that is sound.
+  void release_inputs() noexcept;
+
+ private:
+  struct Input {
+    Storage* storage;  // not held: it forgets itself here when it goes
+    Shape shape;
+    DType dtype;
+    uint64_t checksum;
+    bool verify;
+  };
+
+  Storage* first_released_output() const;
+  void restore();
+
+  std::shared_ptr<ReversibleFunction> f_;
+  std::string name_;
+  ReplayRecord record_;
+  std::vector<Saved> outputs_;
+  std::vector<Input> inputs_;
+};
+
+Tensors apply_reversible(std::shared_ptr<ReversibleFunction> f, Tensors x,
+                         const std::vector<bool>& may_release);
+
+/// Number of releases and rebuilds of inputs on this thread so far, for tests and the `info` report.
+struct ReversibleCounters {
+  int64_t releases = 0;
+  int64_t rebuilds = 0;
+  int64_t inverse_calls = 0;
+};
+ReversibleCounters& reversible_counters();
+
+}  // namespace detail
+
+template <class... T>
+  requires(std::is_same_v<std::remove_cvref_t<T>, Tensor> && ...)
+Tensors reversible(std::shared_ptr<ReversibleFunction> f, T&&... x) {
+  const std::vector<bool> may_release{(!std::is_lvalue_reference_v<T> && !std::is_const_v<T>)...};
+  Tensors list;
+  list.reserve(sizeof...(T));
+  (list.push_back(std::forward<T>(x)), ...);
+  return detail::apply_reversible(std::move(f), std::move(list), may_release);
+}
+
+}  // namespace tenet

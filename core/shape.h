@@ -1,0 +1,74 @@
+/// Shapes and strides.
+///
+/// Glossary, used everywhere: B batch, L length, D model width, H heads, K head width, F feed-forward width, C chunk
+/// length, R hash rounds, N buckets, V vocabulary.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+
+namespace tenet {
+
+/// Up to eight integers, by value: a shape, or strides counted in elements.
+class Shape {
+ public:
+  static constexpr int max_dim = 8;
+
+  constexpr Shape() = default;
+  Shape(std::initializer_list<int64_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
+  explicit Shape(std::span<const int64_t> sizes);
+
+  int dim() const { return dim_; }
+  bool empty() const { return dim_ == 0; }
+  /// Product of the sizes; 1 for the zero-dimensional shape.
+  int64_t numel() const;
+  int64_t operator[](int axis) const { return sizes_[axis]; }
+  int64_t& operator[](int axis) { return sizes_[axis]; }
+  /// The last size. Needs dim() >= 1.
+  int64_t back() const { return sizes_[dim_ - 1]; }
+
+  void push_back(int64_t size);
+  void insert(int axis, int64_t size);
+  void erase(int axis);
+
+  const int64_t* begin() const { return sizes_.data(); }
+  const int64_t* end() const { return sizes_.data() + dim_; }
+  int64_t* begin() { return sizes_.data(); }
+  int64_t* end() { return sizes_.data() + dim_; }
+  friend bool operator==(const Shape& a, const Shape& b);
+
+ private:
+  std::array<int64_t, max_dim> sizes_{};
+  int dim_ = 0;
+};
+
+using Strides = Shape;
+
+/// "(2, 3)", "(2,)" or "()".
+std::string to_string(const Shape& shape);
+
+/// Row-major strides of `shape`.
+Strides contiguous_strides(const Shape& shape);
+
+/// NumPy's broadcast of two shapes. Error: `op: shapes (2, 3) and (4,) do not broadcast`.
+Shape broadcast(const Shape& a, const Shape& b, const char* op);
+
+/// Whether `from` broadcasts to `to` without changing `to`.
+bool broadcasts_to(const Shape& from, const Shape& to);
+
+/// Maps a negative axis to its place. Error: `op: axis 2 is out of range for 2 dimensions`.
+int normalize_axis(int axis, int dim, const char* op);
+
+}  // namespace tenet
+
+template <>
+struct fmt::formatter<tenet::Shape> : fmt::formatter<std::string> {
+  auto format(const tenet::Shape& shape, format_context& out) const {
+    return fmt::formatter<std::string>::format(tenet::to_string(shape), out);
+  }
+};

@@ -1,0 +1,119 @@
+#include <tenet/core/reversible.h>
+#include <tenet/core/storage.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+namespace tenet::detail {
+namespace {
+
+/// Storages with a restorer: what report() lists. The lock also settles who releases when two holders leave at once.
+struct Waiting {
+  std::mutex mutex;
+  std::unordered_set<Storage*> storages;
+};
+
+Waiting& waiting() {
+  static auto* list = new Waiting;
+  return *list;
+}
+
+}  // namespace
+
+Storage::Storage(int64_t bytes, Device device)
+    : buffer_(bytes, device), data_(buffer_.data()), bytes_(bytes), device_(device) {}
+
+Storage::Storage(void* data, int64_t bytes, Device device, std::function<void()> release)
+    : data_(static_cast<std::byte*>(data)),
+      bytes_(bytes),
+      device_(device),
+      external_(true),
+      on_destroy_(std::move(release)) {}
+
+Storage::~Storage() {
+  dispose(forget_restorer());
+  if (on_destroy_) on_destroy_();
+}
+
+void Storage::add(Holder holder) {
+  references_.fetch_add(1, std::memory_order_relaxed);
+  holders_[static_cast<size_t>(holder)].fetch_add(1, std::memory_order_relaxed);
+}
+
+void Storage::drop(Holder holder) {
+  const int left = holders_[static_cast<size_t>(holder)].fetch_sub(1) - 1;
+  if (left == 0 && holder != Holder::reversible && restorer_) release_if_unused();
+  if (references_.fetch_sub(1) == 1) delete this;
+}
+
+void Storage::permit_release(std::shared_ptr<Restorer> restorer) {
+  const std::lock_guard lock(waiting().mutex);
+  restorer_ = std::move(restorer);
+  waiting().storages.insert(this);
+}
+
+std::shared_ptr<Restorer> Storage::forget_restorer() {
+  if (!restorer_) return nullptr;
+  restorer_->forget(*this);
+  const std::lock_guard lock(waiting().mutex);
+  waiting().storages.erase(this);
+  return std::exchange(restorer_, nullptr);
+}
+
+void Storage::release_if_unused() {
+  memory::Buffer freed;
+  const std::lock_guard lock(waiting().mutex);
+  if (!restorer_ || !data_ || users() > 0 || savers() > 0) return;
+  freed = std::move(buffer_);
+  data_ = nullptr;
+  ++reversible_counters().releases;
+}
+
+void Storage::restore_from(Storage& source) {
+  buffer_ = std::exchange(source.buffer_, memory::Buffer());
+  source.data_ = nullptr;
+  data_ = buffer_.data();
+  buffer_.set_category(memory::Category::activation);
+}
+
+void Storage::restore_copy(const std::byte* source) {
+  memory::Buffer copy(bytes_, device_, memory::Category::activation);
+  std::memcpy(copy.data(), source, static_cast<size_t>(bytes_));
+  buffer_ = std::move(copy);
+  data_ = buffer_.data();
+}
+
+void dispose(std::shared_ptr<void> object) noexcept {
+  thread_local std::vector<std::shared_ptr<void>>* queue = nullptr;
+  if (!object || object.use_count() > 1) return;
+  if (queue) {
+    queue->push_back(std::move(object));
+    return;
+  }
+  std::vector<std::shared_ptr<void>> pending;
+  queue = &pending;
+  pending.push_back(std::move(object));
+  while (!pending.empty()) {
+    const std::shared_ptr<void> next = std::move(pending.back());
+    pending.pop_back();
+  }
+  queue = nullptr;
+}
+
+std::string waiting_report(Device device) {
+  std::string text;
+  const std::lock_guard lock(waiting().mutex);
+  for (const Storage* storage : waiting().storages) {
+    if (storage->device() != device || storage->released()) continue;
+    text += fmt::format("{} waits to release {}: {} tensor(s) and {} saved by other nodes hold it\n",
+                        storage->restorer()->name(), storage->restorer()->shape_of(*storage),
+                        storage->users(), storage->savers());
+  }
+  return text;
+}
+
+}  // namespace tenet::detail
