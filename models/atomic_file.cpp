@@ -176,8 +176,8 @@ void AtomicFolder::move_into_place() {
 }
 
 void AtomicFolder::save(const std::function<void(const std::string&)>& write) {
-  prepare();
   try {
+    prepare();
     const RemoveAtEnd guard{staging_, fault_};
     stage(write);
   } catch (const OutOfMemory&) {

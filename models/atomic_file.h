@@ -31,7 +31,8 @@ void atomic_write(const std::string& path, std::string_view bytes, const FileFau
 void write_file(const std::string& path, std::string_view bytes, const FileFault& fault = {});
 
 /// A folder in which the named files are replaced as one set; other files may live beside them. One
-/// writer at a time.
+/// writer at a time; a reader that comes in the middle of another process's save may have to try
+/// twice.
 class AtomicFolder {
  public:
   AtomicFolder(std::string folder, std::vector<std::string> names, FileFault fault = {});

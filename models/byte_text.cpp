@@ -55,8 +55,7 @@ uint64_t random_bits(const PhiloxKey& key, int64_t row) {
 
 TokenBatch make_batch(std::span<const uint8_t> text, std::span<const size_t> starts, int64_t length,
                       int64_t byte_offset) {
-  TokenBatch batch{
-      .rows = static_cast<int64_t>(starts.size()), .length = length, .input = {}, .target = {}};
+  TokenBatch batch{.rows = static_cast<int64_t>(starts.size()), .length = length};
   batch.input.reserve(starts.size() * static_cast<size_t>(length));
   batch.target.reserve(batch.input.capacity());
   for (const size_t start : starts) {
@@ -87,8 +86,6 @@ ByteText read_byte_text(const std::string& path) {
           .train = all.first(train),
           .valid = all.subspan(train, valid),
           .test = all.last(test),
-          .train_files = {},
-          .valid_files = {},
           .owner = std::move(file)};
 }
 

@@ -17,10 +17,10 @@ namespace tenet {
 /// A text and its parts. `all` is train, valid and test one after the other; the spans live as long
 /// as `owner`.
 struct ByteText {
-  std::string name;  // the file or folder it came from
-  std::span<const uint8_t> all, train, valid, test;
-  std::vector<std::string> train_files, valid_files;  // of a source tree, in order
-  std::shared_ptr<const void> owner;
+  std::string name = {};  // the file or folder it came from
+  std::span<const uint8_t> all = {}, train = {}, valid = {}, test = {};
+  std::vector<std::string> train_files = {}, valid_files = {};  // of a source tree, in order
+  std::shared_ptr<const void> owner = {};
 };
 
 /// Maps a file. Its last 5 % (rounded down) is held out as `valid`; a file of exactly 100,000,000
@@ -39,7 +39,7 @@ uint64_t fingerprint(std::span<const uint8_t> bytes);
 /// byte_offset.
 struct TokenBatch {
   int64_t rows = 0, length = 0;
-  std::vector<int64_t> input, target;
+  std::vector<int64_t> input = {}, target = {};
 };
 
 struct BatchOptions {

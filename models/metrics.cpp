@@ -32,8 +32,7 @@ Metrics from_line(const json& line) {
             .bits_per_byte = number(line, "bits_per_byte"),
             .tokens_per_second = number(line, "tokens_per_second"),
             .live_bytes = line.at("live_bytes").get<int64_t>(),
-            .peak_bytes = line.at("peak_bytes").get<int64_t>(),
-            .valid_bits_per_byte = {}};
+            .peak_bytes = line.at("peak_bytes").get<int64_t>()};
   if (line.contains("valid_bits_per_byte"))
     m.valid_bits_per_byte = number(line, "valid_bits_per_byte");
   return m;

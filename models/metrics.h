@@ -15,7 +15,7 @@ struct Metrics {
   int64_t step = 0;
   double loss = 0, bits_per_byte = 0, tokens_per_second = 0;
   int64_t live_bytes = 0, peak_bytes = 0;
-  std::optional<double> valid_bits_per_byte;
+  std::optional<double> valid_bits_per_byte = {};
 };
 
 /// Appends lines to a file; each is handed to the system at once, so a killed run leaves whole

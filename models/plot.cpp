@@ -9,6 +9,7 @@
 #include <cairo.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <new>
 #include <span>
@@ -132,6 +133,7 @@ class Painter {
     std::vector<std::pair<double, double>> taken;  // base line and left end of each label
     const double dashes[] = {6, 4};
     for (const ReferenceLine& reference : curve_.references) {
+      if (!std::isfinite(reference.y)) continue;
       const double at_y = y(reference.y);
       cairo_set_dash(c(), dashes, 2, 0);
       segment(left, at_y, right, at_y, soft_ink, 1);

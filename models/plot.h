@@ -17,10 +17,10 @@ struct ReferenceLine {
 
 /// What a picture of a training run shows: x is the step, y bits per byte.
 struct LossCurve {
-  std::string title;
-  std::vector<CurvePoint> train;          // one per logged step: drawn faint, and smoothed on top
-  std::vector<CurvePoint> valid;          // drawn as dots
-  std::vector<ReferenceLine> references;  // dashed lines to compare with, named at the right
+  std::string title = {};
+  std::vector<CurvePoint> train = {};  // one per logged step: drawn faint, and smoothed on top
+  std::vector<CurvePoint> valid = {};  // drawn as dots
+  std::vector<ReferenceLine> references = {};  // dashed lines to compare with, named at the right
 };
 
 /// Whether this build can draw, i.e. was made with cairo.

@@ -11,9 +11,9 @@ namespace tenet {
 
 struct Progress {
   int64_t step = 0;
-  std::optional<int64_t> steps;  // of the whole run, unless it ends by the clock
+  std::optional<int64_t> steps = {};  // of the whole run, unless it ends by the clock
   double loss = 0, bits_per_byte = 0, tokens_per_second = 0;
-  std::optional<double> seconds_left;
+  std::optional<double> seconds_left = {};
   int64_t live_bytes = 0, peak_bytes = 0;
 };
 

@@ -113,7 +113,6 @@ ByteText read_source_tree(const std::string& root, uint64_t seed) {
           .all = all,
           .train = all.first(train),
           .valid = all.subspan(train),
-          .test = {},
           .train_files = {files.begin(), first_held_out},
           .valid_files = {first_held_out, files.end()},
           .owner = std::move(bytes)};

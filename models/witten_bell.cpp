@@ -84,7 +84,7 @@ void WittenBell::check_order(int order) const {
         "witten_bell: order {} asked of a model of order {}", order, std::ssize(bytes_) - 1);
 }
 
-double WittenBell::probability(uint32_t history, int known, uint8_t b) const {
+double WittenBell::after(uint32_t history, int known, uint8_t b) const {
   double p = 1.0 / 256;
   for (int k = 0; k <= known; ++k) {
     const detail::ContextCount* context = contexts_[k].find(last_bytes(history, k));
@@ -101,7 +101,7 @@ double WittenBell::probability(std::span<const uint8_t> context, uint8_t b, int 
   const auto known = std::min<size_t>(context.size(), order);
   uint32_t history = 0;
   for (const uint8_t byte : context.last(known)) history = history << 8 | byte;
-  return probability(history, static_cast<int>(known), b);
+  return after(history, static_cast<int>(known), b);
 }
 
 double WittenBell::bits_per_byte(std::span<const uint8_t> text, int order) const {
@@ -111,7 +111,7 @@ double WittenBell::bits_per_byte(std::span<const uint8_t> text, int order) const
   double bits = 0;
   uint32_t history = text[0];
   for (size_t i = 1; i < text.size(); ++i) {
-    bits -= std::log2(probability(history, static_cast<int>(std::min<size_t>(i, order)), text[i]));
+    bits -= std::log2(after(history, static_cast<int>(std::min<size_t>(i, order)), text[i]));
     history = history << 8 | text[i];
   }
   return bits / static_cast<double>(text.size() - 1);

@@ -61,7 +61,7 @@ class WittenBell {
   double bits_per_byte(std::span<const uint8_t> text, int order) const;
 
  private:
-  double probability(uint32_t history, int known, uint8_t b) const;
+  double after(uint32_t history, int known, uint8_t b) const;
   void check_order(int order) const;
 
   std::vector<detail::CountTable<detail::ByteCount>> bytes_;  // [k], key: the k bytes of h, then b

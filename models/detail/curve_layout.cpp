@@ -22,7 +22,7 @@ double round_up(double x) {
 Axis make_axis(double low, double high, int max_ticks, bool whole) {
   double step = round_up((high - low) / max_ticks);
   if (whole) step = std::max(step, 1.0);
-  Axis axis{.low = low, .high = high, .ticks = {}, .decimals = 0};
+  Axis axis{.low = low, .high = high};
   axis.decimals = std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9)));
   const double slack = 1e-9 * step;
   for (double k = std::ceil((low - slack) / step); k * step <= high + slack; ++k)

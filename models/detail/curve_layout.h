@@ -11,7 +11,7 @@ namespace tenet::detail {
 /// An axis from `low` to `high` with ticks at round numbers (1, 2 or 5 times a power of ten apart).
 struct Axis {
   double low = 0, high = 1;
-  std::vector<double> ticks;
+  std::vector<double> ticks = {};
   int decimals = 0;  // that tell the ticks apart
 
   double place(double value) const { return (value - low) / (high - low); }
