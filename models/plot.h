@@ -20,7 +20,8 @@ struct LossCurve {
   std::string title = {};
   std::vector<CurvePoint> train = {};  // one per logged step: drawn faint, and smoothed on top
   std::vector<CurvePoint> valid = {};  // drawn as dots
-  std::vector<ReferenceLine> references = {};  // dashed lines to compare with, named at the right
+  std::vector<ReferenceLine> references =
+      {};  // dashed lines to compare with, named in the right margin
 };
 
 /// Whether this build can draw, i.e. was made with cairo.

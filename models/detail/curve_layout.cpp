@@ -26,7 +26,7 @@ Axis make_axis(double low, double high, int max_ticks, bool whole) {
   axis.decimals = std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9)));
   const double slack = 1e-9 * step;
   for (double k = std::ceil((low - slack) / step); k * step <= high + slack; ++k)
-    axis.ticks.push_back(k * step);
+    axis.ticks.push_back(k * step + 0.0);  // no -0
   return axis;
 }
 
@@ -50,7 +50,7 @@ Axis bits_axis(const LossCurve& curve) {
   for (const ReferenceLine& line : curve.references) include(line.y);
   if (low > high) low = 0, high = 8;
   const double margin = std::max(0.06 * (high - low), 0.02);
-  return make_axis(std::max(0.0, low - margin), high + margin, 8);
+  return make_axis(std::max(0.0, low - margin), high + margin, 10);
 }
 
 std::vector<CurvePoint> finite(const std::vector<CurvePoint>& points) {
@@ -66,8 +66,8 @@ std::vector<CurvePoint> smoothed(const std::vector<CurvePoint>& points) {
   for (const CurvePoint& p : result) sums.push_back(sums.back() + p.y);
   const size_t n = result.size();
   for (size_t i = 0; i < n; ++i) {
-    const size_t reach = std::min({n / 100, i, n - 1 - i});
-    result[i].y = (sums[i + reach + 1] - sums[i - reach]) / static_cast<double>(2 * reach + 1);
+    const size_t reach = std::min(n / 100, i), end = std::min(i + reach + 1, n);
+    result[i].y = (sums[end] - sums[i - reach]) / static_cast<double>(end - (i - reach));
   }
   return result;
 }
