@@ -1,0 +1,48 @@
+/// Reading and adding at places that an index tensor (i32 or i64) names. Indices count from 0; one
+/// outside is an Error with the first bad index: `gather: index 7 at position 2 is outside 0..3`,
+/// where the position is row-major.
+#pragma once
+
+#include <tenet/core/kernel.h>
+#include <tenet/core/tensor.h>
+#include <tenet/core/view.h>
+
+namespace tenet {
+
+/// y[.., i, ..] = x[.., index[i], ..]: whole slices; index (m,). Accepts fixed32.
+Tensor index_select(const Tensor& x, int axis, const Tensor& index);
+/// y[.., i, ..] = x[.., index[.., i, ..], ..]: index has x's number of axes, and y index's shape;
+/// along the other axes index is no longer than x.
+Tensor gather(const Tensor& x, const Tensor& index, int axis);
+/// gather() after broadcasting index and x against each other along the other axes, as NumPy's
+/// take_along_axis.
+Tensor take_along(const Tensor& x, const Tensor& index, int axis);
+/// y = x, then y[.., index[.., i, ..], ..] += src[.., i, ..] in order of i; src has index's shape.
+Tensor scatter_add(const Tensor& x, const Tensor& index, const Tensor& src, int axis);
+
+/// y[..., v] = 1 where indices[...] is v, else 0; v < classes.
+Tensor one_hot(const Tensor& indices, int64_t classes, DType dtype = DType::f32);
+/// x with `value` where mask, which broadcasts to x, is true.
+Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value);
+
+namespace detail {
+
+/// `op` names the caller in the error of a bad index. The axis is the last one, except in the two
+/// that move rows. y (outer, m, inner) = rows index (m,) of x (outer, n, inner).
+extern Kernel<void(View y, View x, View index, const char* op)> gather_rows_kernel;
+/// x (outer, n, inner) += rows of src (outer, m, inner), in order of m.
+extern Kernel<void(View x, View index, View src, const char* op)> add_rows_kernel;
+/// y[.., i] = x[.., index[.., i]].
+extern Kernel<void(View y, View x, View index, const char* op)> gather_kernel;
+/// x[.., index[.., i]] += src[.., i], in order of i.
+extern Kernel<void(View x, View index, View src, const char* op)> scatter_add_kernel;
+/// y[.., index[.., 0]] = 1 in a zeroed y.
+extern Kernel<void(View y, View index, const char* op)> one_hot_kernel;
+
+/// zeros (outer, n, inner) with rows of src (outer, m, inner) added at index; differentiable.
+Tensor add_rows(const Tensor& src, const Tensor& index, int64_t n, const char* op);
+/// index_select() on (outer, n, inner) and index (m,); differentiable.
+Tensor gather_rows(const Tensor& x, const Tensor& index, const char* op);
+
+}  // namespace detail
+}  // namespace tenet
