@@ -1,0 +1,5 @@
+#include <tenet/tenet.h>
+
+#include <cstdio>
+
+int main() { std::puts(tenet::version()); }
