@@ -111,6 +111,7 @@ class Painter {
   /// Through points on the picture.
   void line(const std::vector<CurvePoint>& points, const Pen& pen) {
     set(pen);
+    cairo_new_path(c());  // text leaves its end as the current point
     for (const CurvePoint& p : points) cairo_line_to(c(), p.x, p.y);
     cairo_stroke(c());
   }
