@@ -1,0 +1,216 @@
+#include <tenet/core/memory.h>
+#include <tenet/core/parallel.h>
+#include <tenet/ops/attention/detail/band.h>
+
+namespace tenet::detail::tiles {
+namespace {
+
+constexpr int64_t kKeys = 128;  // keys of one strip; strips begin at multiples of it
+
+/// One thread's scratch space.
+template <class T>
+struct Scratch {
+  Strip<T> strip;
+  T *q, *dy, *q_panel, *dy_panel, *scores, *slopes, *dq, *dk, *dv;
+
+  Scratch(Carver& carver, int64_t size) {
+    strip = carve_strip<T>(carver, kKeys, size);
+    const int64_t panel = kPanel<T> * strip.width;
+    for (T** rows : {&q, &dy, &q_panel, &dy_panel, &dq}) *rows = carver.take<T>(panel);
+    for (T** tile : {&scores, &slopes}) *tile = carver.take<T>(kKeys * kPanel<T>);
+    for (T** rows : {&dk, &dv}) *rows = carver.take<T>(kKeys * strip.width);
+  }
+};
+
+template <class T>
+struct Gradients {
+  HeadView<const T> y, dy;
+  const T* log_sum;
+  T* delta;  // dy . y, [B, H, Lq]
+  HeadView<T> dq, dk, dv;
+};
+
+/// The backward pass of one head, cut into strips of keys and panels of queries. Each gradient is added up in the order
+/// of strips (dq) or panels (dk, dv), whichever of the three ways to walk them is taken.
+template <class T>
+class Head {
+ public:
+  Head(const BandShape& shape, const BandInputs<T>& in, const Gradients<T>& out, int64_t head,
+       Scratch<T>& scratch)
+      : shape_(shape), in_(in), out_(out), band_(shape), head_(head), b_(head / shape.H),
+        h_(head % shape.H), scratch_(scratch), width_(scratch.strip.width) {}
+
+  /// Clears dq and computes delta for queries [first, last).
+  void prepare(int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      pack_row(scratch_.q, out_.y.at(b_, h_) + i * out_.y.row, shape_.size, width_);
+      pack_row(scratch_.dy, out_.dy.at(b_, h_) + i * out_.dy.row, shape_.size, width_);
+      out_.delta[head_ * shape_.Lq + i] = dot(scratch_.q, scratch_.dy, width_);
+      std::fill_n(out_.dq.at(b_, h_) + i * out_.dq.row, shape_.size, T(0));
+    }
+  }
+
+  /// dk and dv of one strip of keys and, if asked for, its share of dq.
+  void strip(int64_t index, bool with_dq) {
+    const int64_t start = index * kKeys, keys = std::min(kKeys, shape_.Lk - start);
+    pack_band(shape_, in_, b_, h_, start, keys, scratch_.strip);
+    for (T* rows : {scratch_.dk, scratch_.dv}) {
+      std::fill_n(rows, round_up(keys, kRows<T>) * width_, T(0));
+    }
+    for (int64_t panel = first_panel(start); panel < panels(); ++panel) {
+      if (band_.begin(panel * kPanel<T>) >= start + keys) break;
+      step(panel, start, keys, with_dq, true);
+    }
+    add_fallbacks(start, keys);
+    const T* k = scratch_.strip.k;
+    for (int64_t j = 0; j < keys; ++j) {
+      T* dk = scratch_.dk + j * width_;
+      if (shape_.key_scale.normalize) {
+        normalization_gradient(k + j * width_, shape_.size, width_, dk);
+      }
+      std::copy_n(dk, shape_.size, out_.dk.at(b_, h_) + (start + j) * out_.dk.row);
+      std::copy_n(scratch_.dv + j * width_, shape_.size,
+                  out_.dv.at(b_, h_) + (start + j) * out_.dv.row);
+    }
+  }
+
+  /// dq of one panel of queries.
+  void panel(int64_t index) {
+    const int64_t first = index * kPanel<T>;
+    const int64_t last = std::min(first + kPanel<T>, shape_.Lq) - 1;
+    const int64_t begin = band_.begin(first), end = band_.end(last);
+    for (int64_t start = begin - begin % kKeys; start < end; start += kKeys) {
+      const int64_t keys = std::min(kKeys, shape_.Lk - start);
+      pack_band(shape_, in_, b_, h_, start, keys, scratch_.strip);
+      step(index, start, keys, true, false);
+    }
+  }
+
+  int64_t panels() const { return (shape_.Lq + kPanel<T> - 1) / kPanel<T>; }
+  int64_t strips() const { return (shape_.Lk + kKeys - 1) / kKeys; }
+
+ private:
+  /// The first panel with a query that sees key `start` or a later one; ranges end later for later queries.
+  int64_t first_panel(int64_t start) const {
+    int64_t low = 0, high = panels();
+    while (low < high) {
+      const int64_t middle = (low + high) / 2;
+      const int64_t last = std::min((middle + 1) * kPanel<T>, shape_.Lq) - 1;
+      if (band_.end(last) > start) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return low;
+  }
+
+  void step(int64_t panel, int64_t start, int64_t keys, bool with_dq, bool with_dkv) {
+    const int64_t first = panel * kPanel<T>;
+    const int64_t count = std::min<int64_t>(kPanel<T>, shape_.Lq - first);
+    const int64_t place = head_ * shape_.Lq + first;
+    band_.look(first, count, start, keys, out_.log_sum + place, see_);
+    if (!see_.any()) return;
+    std::copy_n(out_.log_sum + place, count, panel_.log_sum);
+    std::copy_n(out_.delta + place, count, panel_.delta);
+    pack_queries(first, count);
+    set_dropout(shape_, in_, head_, first, dropout_);
+    backward_step(scratch_.strip, panel_, see_, dropout_, scratch_.scores, scratch_.slopes,
+                  with_dq ? scratch_.dq : nullptr, with_dkv ? scratch_.dk : nullptr, scratch_.dv);
+    for (int64_t i = 0; with_dq && i < count; ++i) {
+      add_row(out_.dq.at(b_, h_) + (first + i) * out_.dq.row, scratch_.dq + i * width_, shape_.size);
+    }
+  }
+
+  void pack_queries(int64_t first, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      pack_row(scratch_.q + i * width_, in_.q.at(b_, h_) + (first + i) * in_.q.row, shape_.size,
+               width_);
+      pack_row(scratch_.dy + i * width_, out_.dy.at(b_, h_) + (first + i) * out_.dy.row,
+               shape_.size, width_);
+    }
+    transpose_panel(scratch_.q_panel, scratch_.q, count, width_);
+    transpose_panel(scratch_.dy_panel, scratch_.dy, count, width_);
+    panel_.q = scratch_.q;
+    panel_.dy = scratch_.dy;
+    panel_.q_panel = scratch_.q_panel;
+    panel_.dy_panel = scratch_.dy_panel;
+  }
+
+  /// dv of the keys whose own query saw nothing else.
+  void add_fallbacks(int64_t start, int64_t keys) {
+    if (!shape_.exclude_self) return;
+    const uint8_t* mask = in_.mask ? in_.mask + b_ * shape_.Lk : nullptr;
+    const int64_t first = std::max<int64_t>(start - shape_.offset, 0);
+    for (int64_t i = first; i < std::min(start + keys - shape_.offset, shape_.Lq); ++i) {
+      if (out_.log_sum[head_ * shape_.Lq + i] != -std::numeric_limits<T>::infinity()) continue;
+      if (!band_.falls_back(i, mask)) continue;
+      add_row(scratch_.dv + (i + shape_.offset - start) * width_,
+              out_.dy.at(b_, h_) + i * out_.dy.row, shape_.size);
+    }
+  }
+
+  const BandShape& shape_;
+  const BandInputs<T>& in_;
+  const Gradients<T>& out_;
+  const Band band_;
+  const int64_t head_, b_, h_;
+  Scratch<T>& scratch_;
+  const int64_t width_;
+  Visibility<T> see_;
+  PanelDropout<T> dropout_;
+  PanelGradient<T> panel_;
+};
+
+/// Heads that divide evenly among the threads are walked whole, which computes the scores once; the rest are shared out
+/// by panels for dq and by strips for dk and dv.
+template <class T>
+void run_heads(const BandShape& shape, const BandInputs<T>& in, const Gradients<T>& out,
+               Scratch<T>& scratch, int threads) {
+  const int64_t heads = shape.B * shape.H, whole = heads - heads % threads;
+  const auto head = [&](int64_t index) { return Head<T>(shape, in, out, index, scratch); };
+#pragma omp for schedule(dynamic) nowait
+  for (int64_t index = 0; index < whole; ++index) {
+    Head<T> one = head(index);
+    one.prepare(0, shape.Lq);
+    for (int64_t strip = 0; strip < one.strips(); ++strip) one.strip(strip, true);
+  }
+  for (int64_t index = whole; index < heads; ++index) {
+    Head<T> one = head(index);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < shape.Lq; ++i) one.prepare(i, i + 1);
+#pragma omp for schedule(dynamic) nowait
+    for (int64_t panel = 0; panel < one.panels(); ++panel) one.panel(panel);
+#pragma omp for schedule(dynamic) nowait
+    for (int64_t strip = 0; strip < one.strips(); ++strip) one.strip(strip, false);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void band_backward(const BandShape& shape, const BandInputs<T>& in, HeadView<const T> y,
+                   HeadView<const T> dy, const T* log_sum, HeadView<T> dq, HeadView<T> dk,
+                   HeadView<T> dv) {
+  memory::Workspace<T> delta(shape.B * shape.H * shape.Lq);
+  const Gradients<T> out{y, dy, log_sum, delta.data(), dq, dk, dv};
+  Carver measure;
+  (void)Scratch<T>(measure, shape.size);
+  const int threads = num_threads();
+  memory::Workspace<std::byte> space(measure.used() * threads);
+#pragma omp parallel num_threads(threads)
+  {
+    Carver carver(space.data() + measure.used() * omp_get_thread_num());
+    Scratch<T> scratch(carver, shape.size);
+    run_heads(shape, in, out, scratch, omp_get_num_threads());
+  }
+}
+
+template void band_backward<float>(const BandShape&, const BandInputs<float>&,
+                                   HeadView<const float>, HeadView<const float>, const float*,
+                                   HeadView<float>, HeadView<float>, HeadView<float>);
+template void band_backward<double>(const BandShape&, const BandInputs<double>&,
+                                    HeadView<const double>, HeadView<const double>, const double*,
+                                    HeadView<double>, HeadView<double>, HeadView<double>);
+
+}  // namespace tenet::detail::tiles

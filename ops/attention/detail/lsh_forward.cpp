@@ -1,0 +1,146 @@
+#include <tenet/core/memory.h>
+#include <tenet/ops/attention/detail/lsh.h>
+
+namespace tenet::detail::tiles {
+namespace {
+
+/// One thread's scratch space.
+template <class T>
+struct Scratch {
+  Strip<T> strip;
+  T *queries, *scores, *step;
+
+  Scratch(Carver& carver, const LshShape& shape) {
+    const int64_t keys = block_keys<T>(shape);
+    strip = carve_strip<T>(carver, keys, shape.size);
+    queries = carver.take<T>(kPanel<T> * strip.width);
+    scores = carver.take<T>(round_up(keys, kRows<T>) * kPanel<T>);
+    step = carver.take<T>(kPanel<T> * strip.width);
+  }
+};
+
+/// y = (y * shrink if `kept`, else 0) + step, times share.
+template <class T>
+inline void update_row(T* y, const T* step, int64_t size, bool kept, T shrink, T share) {
+  int64_t n = 0;
+  const Vector<T> factor = splat(shrink), last = splat(share);
+  for (; n + kLanes<T> <= size; n += kLanes<T>) {
+    Vector<T> value = load(step + n);
+    if (kept) value = fma(load(y + n), factor, value);
+    store(y + n, fma(value, last, Vector<T>{}));  // + 0: no -0
+  }
+  for (; n < size; ++n) y[n] = ((kept ? y[n] * shrink : T(0)) + step[n]) * share + T(0);
+}
+
+/// One thread's walk over rounds of heads. While they run, log_sum holds the largest score of each position and `sum`
+/// the sum of exp(score - largest); y is not yet divided by it.
+template <class T>
+class Rounds {
+ public:
+  Rounds(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, T* log_sum, T* sum,
+         Scratch<T>& scratch)
+      : shape_(shape), in_(in), y_(y), log_sum_(log_sum), sum_(sum), scratch_(scratch) {}
+
+  /// Clears positions [first, last) of a head.
+  void prepare(int64_t head, int64_t first, int64_t last) {
+    const int64_t b = head / shape_.H;
+    for (int64_t i = first; i < last; ++i) {
+      log_sum_[head * shape_.L + i] = -std::numeric_limits<T>::infinity();
+      sum_[head * shape_.L + i] = 0;
+      if (in_.mask && !in_.mask[b * shape_.L + i]) {
+        std::fill_n(y_.at(b, head % shape_.H) + i * y_.row, shape_.size, T(0));
+      }
+    }
+  }
+
+  /// Takes in the buckets of round r that begin at places [from, to).
+  void round(int64_t head, int64_t r, int64_t from, int64_t to) {
+    const int32_t* order = in_.order + (head * shape_.R + r) * shape_.L;
+    visit_blocks<T>(shape_, order, from, to, [&](const BucketBlock& block) {
+      pack_block(shape_, in_, head, order, block, scratch_.strip);
+      for (int64_t first = block.first; first < block.last; first += kPanel<T>) {
+        panel(head, r, block, first);
+      }
+    });
+  }
+
+ private:
+  void panel(int64_t head, int64_t r, const BucketBlock& block, int64_t first) {
+    const Strip<T>& strip = scratch_.strip;
+    look(shape_, block, first, see_);
+    see_.close();
+    const int32_t* token = strip.token + first - block.low;
+    const int64_t width = strip.width, place = head * shape_.L;
+    state_.clear();
+    for (int64_t lane = 0; lane < see_.count; ++lane) {
+      state_.top[lane] = log_sum_[place + token[lane]];
+      state_.sum[lane] = sum_[place + token[lane]];
+    }
+    if (see_.any()) {
+      set_dropout(shape_, in_, head, r, token, see_.count, dropout_);
+      transpose_panel(scratch_.queries, strip.k + (first - block.low) * width, see_.count, width);
+      forward_step(strip, scratch_.queries, see_, dropout_, state_, scratch_.scores, scratch_.step);
+    } else if (r + 1 < shape_.R) {
+      return;
+    } else {
+      std::fill_n(scratch_.step, see_.count * width, T(0));
+      std::fill_n(state_.shrink, kPanel<T>, T(1));
+    }
+    write(head, r, token);
+  }
+
+  void write(int64_t head, int64_t r, const int32_t* token) {
+    const int64_t b = head / shape_.H, h = head % shape_.H;
+    const bool done = r + 1 == shape_.R;
+    for (int64_t lane = 0; lane < see_.count; ++lane) {
+      const int64_t place = head * shape_.L + token[lane];
+      const T sum = state_.sum[lane], top = state_.top[lane];
+      T* y = y_.at(b, h) + token[lane] * y_.row;
+      const bool kept = sum_[place] != 0;
+      sum_[place] = sum;
+      log_sum_[place] = done ? top + std::log(sum) : top;
+      if (done && sum == 0) {
+        std::copy_n(in_.v.at(b, h) + token[lane] * in_.v.row, shape_.size, y);
+      } else {
+        update_row(y, scratch_.step + lane * scratch_.strip.width, shape_.size, kept,
+                   state_.shrink[lane], done ? T(1) / sum : T(1));
+      }
+    }
+  }
+
+  const LshShape& shape_;
+  const LshInputs<T>& in_;
+  const HeadView<T> y_;
+  T* const log_sum_;
+  T* const sum_;
+  Scratch<T>& scratch_;
+  Visibility<T> see_;
+  PanelState<T> state_;
+  PanelDropout<T> dropout_;
+};
+
+}  // namespace
+
+template <class T>
+void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, T* log_sum) {
+  memory::Workspace<T> sum(shape.B * shape.H * shape.L);
+  Carver measure;
+  (void)Scratch<T>(measure, shape);
+  const int threads = num_threads();
+  memory::Workspace<std::byte> space(measure.used() * threads);
+#pragma omp parallel num_threads(threads)
+  {
+    Carver carver(space.data() + measure.used() * omp_get_thread_num());
+    Scratch<T> scratch(carver, shape);
+    Rounds<T> rounds(shape, in, y, log_sum, sum.data(), scratch);
+    walk_heads(
+        shape, [&](int64_t head, int64_t first, int64_t last) { rounds.prepare(head, first, last); },
+        [&](int64_t head, int64_t r, int64_t from, int64_t to) { rounds.round(head, r, from, to); });
+  }
+}
+
+template void lsh_forward<float>(const LshShape&, const LshInputs<float>&, HeadView<float>, float*);
+template void lsh_forward<double>(const LshShape&, const LshInputs<double>&, HeadView<double>,
+                                  double*);
+
+}  // namespace tenet::detail::tiles

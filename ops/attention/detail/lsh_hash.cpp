@@ -1,0 +1,142 @@
+#include <tenet/ops/attention/detail/lsh_hash.h>
+
+#include <tenet/core/memory.h>
+#include <tenet/core/parallel.h>
+
+namespace tenet::detail::tiles {
+namespace {
+
+/// The best of a factor's columns so far, for a panel of positions: largest and smallest z with their first columns.
+template <class T>
+struct Best {
+  Vector<T> high[2], low[2];
+  IndexVector<T> high_at[2], low_at[2];
+
+  Best() {
+    for (int n = 0; n < 2; ++n) {
+      high[n] = splat(-std::numeric_limits<T>::infinity());
+      low[n] = splat(std::numeric_limits<T>::infinity());
+      high_at[n] = low_at[n] = IndexVector<T>{};
+    }
+  }
+  void take(const T* z, int64_t column) {
+    const IndexVector<T> at = splat_index<T>(column);
+    for (int n = 0; n < 2; ++n) {
+      const Vector<T> value = load(z + n * kLanes<T>);
+      high_at[n] = value > high[n] ? at : high_at[n];
+      high[n] = larger(value, high[n]);
+      low_at[n] = value < low[n] ? at : low_at[n];
+      low[n] = smaller(value, low[n]);
+    }
+  }
+  /// argmax(concat(z, -z)) over `columns` columns.
+  void write(int64_t columns, Lane<T>* index) const {
+    for (int n = 0; n < 2; ++n) {
+      const IndexVector<T> negative = low_at[n] + splat_index<T>(columns);
+      const IndexVector<T> best = high[n] >= -low[n] ? high_at[n] : negative;
+      std::memcpy(index + n * kLanes<T>, &best, sizeof(best));
+    }
+  }
+};
+
+/// z[c][i] = rotation column c . q_i for `columns` columns of a panel of positions.
+template <class T>
+void rotate(const T* rotation, int64_t stride, int64_t columns, int64_t size, const T* panel,
+            T* z) {
+  constexpr int64_t P = kPanel<T>;
+  int64_t c = 0;
+  for (; c + kRows<T> <= columns; c += kRows<T>) {
+    tile_product<kRows<T>, 2, Start::zero>(size, rotation + c, 1, stride, panel, P, z + c * P, P);
+  }
+  for (; c < columns; ++c) {
+    tile_product<1, 2, Start::zero>(size, rotation + c, 1, stride, panel, P, z + c * P, P);
+  }
+}
+
+constexpr int64_t kColumns = 256;  // columns of z held at a time
+
+/// One thread's scratch space.
+template <class T>
+struct Scratch {
+  T *rows, *panel, *z;
+
+  Scratch(Carver& carver, int64_t width) {
+    rows = carver.take<T>(kPanel<T> * width);
+    panel = carver.take<T>(kPanel<T> * width);
+    z = carver.take<T>(kColumns * kPanel<T>);
+  }
+};
+
+/// The argmax of one factor: `columns` columns of the rotation.
+template <class T>
+void factor_index(const T* rotation, int64_t stride, int64_t columns, int64_t size,
+                  const Scratch<T>& scratch, Lane<T>* index) {
+  Best<T> best;
+  for (int64_t first = 0; first < columns; first += kColumns) {
+    const int64_t count = std::min(kColumns, columns - first);
+    rotate(rotation + first, stride, count, size, scratch.panel, scratch.z);
+    for (int64_t c = 0; c < count; ++c) best.take(scratch.z + c * kPanel<T>, first + c);
+  }
+  best.write(columns, index);
+}
+
+/// Buckets of the positions [first, first + count) in all rounds; bucket is the head's [R, L].
+template <class T>
+void hash_panel(const HashShape& shape, const T* rotation, int64_t first, int64_t count,
+                const Scratch<T>& scratch, int32_t* bucket) {
+  int64_t half = 0;
+  for (const int64_t factor : shape.factors) half += factor / 2;
+  const int64_t stride = shape.R * half;
+  for (int64_t r = 0; r < shape.R; ++r) {
+    int64_t sum[kPanel<T>] = {};
+    int64_t unit = 1, column = r * half;
+    for (const int64_t factor : shape.factors) {
+      alignas(64) Lane<T> index[kPanel<T>];
+      factor_index(rotation + column, stride, factor / 2, shape.size, scratch, index);
+      for (int64_t i = 0; i < count; ++i) sum[i] += unit * index[i];
+      unit *= factor;
+      column += factor / 2;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      bucket[r * shape.L + first + i] = static_cast<int32_t>(sum[i]);
+    }
+  }
+}
+
+}  // namespace
+
+template <class T>
+void lsh_hash(const HashShape& shape, HeadView<const T> q, const T* rotation, int32_t* bucket) {
+  const int64_t width = round_up(shape.size, kLanes<T>);
+  int64_t columns = 0;
+  for (const int64_t factor : shape.factors) columns += shape.R * (factor / 2);
+  Carver measure;
+  (void)Scratch<T>(measure, width);
+  const int threads = num_threads();
+  memory::Workspace<std::byte> space(measure.used() * threads);
+  const int64_t panels = (shape.L + kPanel<T> - 1) / kPanel<T>;
+#pragma omp parallel num_threads(threads)
+  {
+    Carver carver(space.data() + measure.used() * omp_get_thread_num());
+    const Scratch<T> scratch(carver, width);
+#pragma omp for collapse(2) schedule(static)
+    for (int64_t head = 0; head < shape.B * shape.H; ++head) {
+      for (int64_t panel = 0; panel < panels; ++panel) {
+        const int64_t h = head % shape.H, first = panel * kPanel<T>;
+        const int64_t count = std::min<int64_t>(kPanel<T>, shape.L - first);
+        const T* rows = q.at(head / shape.H, h) + first * q.row;
+        for (int64_t i = 0; i < count; ++i) {
+          pack_row(scratch.rows + i * width, rows + i * q.row, shape.size, width);
+        }
+        transpose_panel(scratch.panel, scratch.rows, count, width);
+        hash_panel(shape, rotation + h * shape.size * columns, first, count, scratch,
+                   bucket + head * shape.R * shape.L);
+      }
+    }
+  }
+}
+
+template void lsh_hash<float>(const HashShape&, HeadView<const float>, const float*, int32_t*);
+template void lsh_hash<double>(const HashShape&, HeadView<const double>, const double*, int32_t*);
+
+}  // namespace tenet::detail::tiles

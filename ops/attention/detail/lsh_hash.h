@@ -1,0 +1,32 @@
+/// Buckets of locality-sensitive hashing, and the order of positions by bucket.
+#pragma once
+
+#include <tenet/ops/attention/detail/pack.h>
+
+#include <limits>
+#include <span>
+
+namespace tenet::detail::tiles {
+
+/// Sizes of the hash: R rounds, each a product of even `factors`.
+struct HashShape {
+  int64_t B = 0, H = 0, L = 0, size = 0, R = 0;
+  std::span<const int64_t> factors;
+};
+
+/// bucket [B, H, R, L] = a_0 + f_0 (a_1 + f_1 (a_2 + ...)), a_j = argmax(concat(z, -z)), first index on ties, over factor
+/// j's f_j / 2 columns of z = q . rotation; rotation is [H, size, R, sum(factors) / 2].
+template <class T>
+void lsh_hash(const HashShape& shape, HeadView<const T> q, const T* rotation, int32_t* bucket);
+
+/// The mark of the first position of a bucket, and what fills the order behind the last position.
+inline int32_t mark_first(int32_t position) { return ~position; }
+inline int32_t position_of(int32_t entry) { return entry < 0 ? ~entry : entry; }
+inline constexpr int32_t kOrderEnd = std::numeric_limits<int32_t>::min();
+
+/// order [B, H, R, L] = the positions by (bucket, position), each bucket's first one marked; positions that `mask`
+/// [B, L] (1 = in use; null: all) leaves out are missing, and kOrderEnd fills the rest. O(L) memory for any `buckets`.
+void lsh_sort(int64_t B, int64_t H, int64_t R, int64_t L, int64_t buckets, const int32_t* bucket,
+              const uint8_t* mask, int32_t* order);
+
+}  // namespace tenet::detail::tiles

@@ -1,0 +1,36 @@
+/// LSH attention, preset `windowed`: shared queries and keys, a window along each bucket, rounds combined exactly.
+#pragma once
+
+#include <tenet/ops/attention/detail/lsh_hash.h>
+#include <tenet/ops/attention/detail/panel.h>
+
+namespace tenet::detail::tiles {
+
+/// In each of R rounds query i sees the `window` latest earlier positions of its bucket and, unless causal, as many next
+/// ones. y is one softmax over what all rounds show, which is the rounds' outputs weighted by softmax of their log sums;
+/// a position seen in two rounds counts twice. If no round shows any, y is the value at i; masked positions give 0.
+struct LshShape {
+  int64_t B = 0, H = 0, L = 0, size = 0, R = 0, window = 0;
+  bool causal = true;
+  KeyScale key_scale = {};
+};
+
+/// `order` is lsh_sort()'s; `mask` is [B, L], 1 where a position is in use, or null.
+template <class T>
+struct LshInputs {
+  HeadView<const T> q, v;
+  const int32_t* order = nullptr;
+  const uint8_t* mask = nullptr;
+  AttentionDropout dropout = {};
+};
+
+/// y, and log_sum [B, H, L] over all rounds, -inf where a position sees no other.
+template <class T>
+void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, T* log_sum);
+
+/// The gradients of q, through queries and keys, and of v, both overwritten.
+template <class T>
+void lsh_backward(const LshShape& shape, const LshInputs<T>& in, HeadView<const T> y,
+                  HeadView<const T> dy, const T* log_sum, HeadView<T> dq, HeadView<T> dv);
+
+}  // namespace tenet::detail::tiles

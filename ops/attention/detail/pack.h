@@ -1,0 +1,122 @@
+/// Rows of a [B, H, L, d] view, and their copies in a kernel's scratch space: padded to whole vectors, as rows or as
+/// panels of columns.
+#pragma once
+
+#include <tenet/ops/attention/detail/tile.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace tenet::detail::tiles {
+
+/// A [B, H, L, d] view with contiguous rows; strides in elements.
+template <class T>
+struct HeadView {
+  T* data = nullptr;
+  int64_t batch = 0, head = 0, row = 0;
+
+  /// The [L, d] part of head h of batch b.
+  T* at(int64_t b, int64_t h) const { return data + b * batch + h * head; }
+};
+
+/// Cuts one block of bytes that the caller allocated into 64-byte aligned arrays. Constructed without memory it only
+/// adds up the sizes.
+class Carver {
+ public:
+  explicit Carver(const void* base = nullptr) : place_(reinterpret_cast<uintptr_t>(base)) {}
+  template <class U>
+  U* take(int64_t count) {
+    U* const array = reinterpret_cast<U*>(place_ + static_cast<uintptr_t>(used_));
+    used_ += (count * static_cast<int64_t>(sizeof(U)) + 63) / 64 * 64;
+    return array;
+  }
+  int64_t used() const { return used_; }
+
+ private:
+  uintptr_t place_;
+  int64_t used_ = 0;
+};
+
+inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+/// to[0, width) = from[0, size), then zeros. False if a value is not finite.
+template <class T>
+inline bool pack_row(T* to, const T* from, int64_t size, int64_t width) {
+  Vector<T> poison{};  // stays 0 while values are finite
+  int64_t n = 0;
+  for (; n + kLanes<T> <= size; n += kLanes<T>) {
+    const Vector<T> value = load(from + n);
+    poison = fma(value, Vector<T>{}, poison);
+    store(to + n, value);
+  }
+  if (n < size) {
+    store(to + n, Vector<T>{});
+    for (int64_t i = n; i < size; ++i) to[i] = from[i];
+    poison = fma(load(to + n), Vector<T>{}, poison);
+    n += kLanes<T>;
+  }
+  for (; n < width; n += kLanes<T>) store(to + n, Vector<T>{});
+  return sum_lanes<T>(poison) == 0;
+}
+
+/// to[0, size) += from[0, size).
+template <class T>
+inline void add_row(T* to, const T* from, int64_t size) {
+  int64_t n = 0;
+  for (; n + kLanes<T> <= size; n += kLanes<T>) store(to + n, load(to + n) + load(from + n));
+  for (; n < size; ++n) to[n] += from[n];
+}
+
+/// Exchanges rows and columns of a kLanes x kLanes block held in registers.
+template <class T>
+[[gnu::always_inline]] inline void transpose_block(Vector<T> (&row)[kLanes<T>]) {
+#pragma GCC unroll 4
+  for (int half = kLanes<T> / 2; half > 0; half /= 2) {
+    IndexVector<T> low, high;
+#pragma GCC unroll 16
+    for (int c = 0; c < kLanes<T>; ++c) {
+      low[c] = c & half ? kLanes<T> + c - half : c;
+      high[c] = c & half ? kLanes<T> + c : c + half;
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kLanes<T>; ++r) {
+      if (r & half) continue;
+      const Vector<T> top = row[r], bottom = row[r + half];
+      row[r] = __builtin_shuffle(top, bottom, low);
+      row[r + half] = __builtin_shuffle(top, bottom, high);
+    }
+  }
+}
+
+/// to[k * kPanel + i] = rows[i * width + k] for the first `count` rows; 0 for the rest of the panel.
+template <class T>
+inline void transpose_panel(T* to, const T* rows, int64_t count, int64_t width) {
+  for (int64_t first = 0; first < kPanel<T>; first += kLanes<T>) {
+    for (int64_t k = 0; k < width; k += kLanes<T>) {
+      Vector<T> block[kLanes<T>];
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < kLanes<T>; ++r) {
+        block[r] = first + r < count ? load(rows + (first + r) * width + k) : Vector<T>{};
+      }
+      transpose_block<T>(block);
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < kLanes<T>; ++r) store(to + (k + r) * kPanel<T> + first, block[r]);
+    }
+  }
+}
+
+/// The sum of squares of a padded row, a function of the row alone.
+template <class T>
+inline T square_sum(const T* row, int64_t width) {
+  Vector<T> sum{};
+  for (int64_t n = 0; n < width; n += kLanes<T>) sum = fma(load(row + n), load(row + n), sum);
+  return sum_lanes<T>(sum);
+}
+template <class T>
+inline T dot(const T* a, const T* b, int64_t width) {
+  Vector<T> sum{};
+  for (int64_t n = 0; n < width; n += kLanes<T>) sum = fma(load(a + n), load(b + n), sum);
+  return sum_lanes<T>(sum);
+}
+
+}  // namespace tenet::detail::tiles
