@@ -1,0 +1,89 @@
+/// Operands of the attention ops: their checks, their memory, and the half types' way through f32.
+#pragma once
+
+#include <tenet/core/generator.h>
+#include <tenet/core/memory.h>
+#include <tenet/core/node.h>
+#include <tenet/core/parallel.h>
+#include <tenet/core/view.h>
+#include <tenet/ops/attention/detail/pack.h>
+
+#include <optional>
+
+namespace tenet::detail {
+
+/// (B, H, L, K) as a view of new (B, L, H, K) memory.
+Tensor empty_heads(const Tensor& like, const Shape& shape);
+
+/// x, or a row-major copy where the last axis is strided.
+Tensor with_contiguous_rows(const Tensor& x);
+
+/// The operands in the type that Autocast asks for.
+Tensor autocast(const Tensor& x);
+
+/// Errors: `op: q has shape (2, 3), not (B, H, L, K)` and `op: dtype i32 is not supported`.
+void check_heads(const Tensor& x, const char* name, const char* op);
+/// The shapes, types and devices of a and b are alike, but for the axis `free` (-1: none).
+void check_alike(const Tensor& a, const char* a_name, const Tensor& b, const char* b_name, int free,
+                 const char* op);
+/// The mask as contiguous bytes (B, L), or undefined.
+Tensor checked_mask(const Tensor& mask, const Tensor& keys, const char* op);
+/// The dropout probability, and where its numbers begin if it is more than 0: `count` are taken.
+float checked_dropout(double p, Generator* generator, uint64_t count, PhiloxKey& random,
+                      const char* op);
+
+/// The view, or one with null data of an undefined tensor.
+View optional_view(const Tensor& tensor);
+
+inline const uint8_t* mask_bytes(const View& mask) { return mask.as<const uint8_t>(); }
+
+/// A (B, H, L, K) operand of a kernel: its own memory in f32 and f64, a workspace of floats for the half types.
+template <class T>
+class Operand {
+ public:
+  using Element = Compute<T>;
+  static constexpr bool widened = !std::is_same_v<Element, T>;
+  enum class Use { in, out };
+
+  Operand(const View& v, Use use) : view_(v), use_(use) {
+    if constexpr (widened) {
+      space_.emplace(v.numel());
+      if (use == Use::in) copy([](float& wide, T& value) { wide = value; });
+    }
+  }
+  /// Rounds what the kernel wrote to the tensor's type.
+  void finish() {
+    if constexpr (widened) copy([](float& wide, T& value) { value = T(wide); });
+  }
+  tiles::HeadView<Element> heads() const {
+    if constexpr (widened) {
+      const Strides s = contiguous_strides(view_.shape);
+      return {space_->data(), s[0], s[1], s[2]};
+    } else {
+      return {view_.as<T>(), view_.strides[0], view_.strides[1], view_.strides[2]};
+    }
+  }
+  tiles::HeadView<const Element> read() const {
+    const tiles::HeadView<Element> h = heads();
+    return {h.data, h.batch, h.head, h.row};
+  }
+
+ private:
+  template <class F>
+  void copy(F&& move) {
+    const int64_t H = view_.shape[1], L = view_.shape[2], K = view_.shape[3];
+    parallel_for(view_.shape[0] * H * L, 256, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        T* narrow = view_.as<T>() + row / (H * L) * view_.strides[0] +
+                    row / L % H * view_.strides[1] + row % L * view_.strides[2];
+        for (int64_t n = 0; n < K; ++n) move(space_->data()[row * K + n], narrow[n]);
+      }
+    });
+  }
+
+  View view_;
+  Use use_;
+  std::optional<memory::Workspace<float>> space_;
+};
+
+}  // namespace tenet::detail
