@@ -50,7 +50,7 @@ both_size=$(cat "$out/text/train.bin" "$out/text/valid.bin" | size)
 awk -v bytes=$((both_size - train_size)) -v of="$(wc -c <"$out/text/valid.bin")" \
   'BEGIN { printf "xz -9e (training + held-out minus training)  %.4f\n", 8 * bytes / of }'
 echo
-$build/reformer eval --model "$out/model" --text "$out/text/valid.bin"
+$build/reformer eval --model "$out/model" --text "$out/text/valid.bin" --part all
 
 echo
 echo "== a sample"

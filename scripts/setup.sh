@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh build          what the library and its programs need
 #   scripts/setup.sh build test     and what scripts/test.sh needs
-#   scripts/setup.sh build test tidy    and what scripts/test.sh --all needs
+#   scripts/setup.sh build test all    and what scripts/test.sh --all needs
 #
 # Needs root or sudo, and only when something is missing.
 set -euo pipefail
@@ -15,15 +15,15 @@ build_packages=(
   xz-utils
 )
 test_packages=(doctest-dev clang-format-14)
-tidy_packages=(clang-tidy-14 libomp-14-dev)
+all_packages=(clang-tidy-14 libomp-14-dev libbenchmark-dev)
 
 wanted=()
 for list in "$@"; do
   case "$list" in
     build) wanted+=("${build_packages[@]}") ;;
     test) wanted+=("${test_packages[@]}") ;;
-    tidy) wanted+=("${tidy_packages[@]}") ;;
-    *) echo "setup.sh: unknown list '$list'; lists are build, test and tidy" >&2; exit 2 ;;
+    all) wanted+=("${all_packages[@]}") ;;
+    *) echo "setup.sh: unknown list '$list'; lists are build, test and all" >&2; exit 2 ;;
   esac
 done
 

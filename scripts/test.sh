@@ -2,7 +2,7 @@
 # Builds Tenet and runs its tests; the last thing printed is ctest's summary.
 #
 #   scripts/test.sh          release build, default suite, checks of the source tree
-#   scripts/test.sh --all    also the suite under ASan and UBSan, the slow cases and clang-tidy
+#   scripts/test.sh --all    also the suite under ASan and UBSan, the slow cases, clang-tidy and bench/
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ run_suite() { # run_suite PRESET
 }
 
 lists=(build test)
-[[ $slow == ON ]] && lists+=(tidy)
+[[ $slow == ON ]] && lists+=(all)
 scripts/setup.sh "${lists[@]}"
 
 # The CUDA kernels compile wherever there is an nvcc, also without a device to run them on.
@@ -38,6 +38,6 @@ if [[ $slow == ON ]]; then
 fi
 
 echo "== release"
-cmake --preset release -DTENET_TESTS=ON -DTENET_SLOW_TESTS=$slow
+cmake --preset release -DTENET_TESTS=ON -DTENET_SLOW_TESTS=$slow -DTENET_BENCH=$slow
 cmake --build --preset release
 run_suite release
