@@ -1,0 +1,98 @@
+/// Module: the base of everything with parameters.
+#pragma once
+
+#include <tenet/nn/fields.h>
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tenet::nn {
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+using StateDict = std::map<std::string, Tensor>;
+
+/// What a load_state_dict() that is not strict passed over.
+struct LoadReport {
+  std::vector<std::string> missing, unexpected;
+};
+
+/// A plain struct with members and one method that lists them; every other method here is written
+/// with that list.
+///
+///     struct FeedForward : nn::Module {
+///       nn::Linear up, down;
+///       FeedForward(int d_model, int d_ff) : up(d_model, d_ff), down(d_ff, d_model) {}
+///       Tensor operator()(const Tensor& x) { return down(gelu(up(x))); }
+///       void fields(nn::Fields& f) override { f("up", up), f("down", down); }
+///     };
+///
+/// Modules are moved, not copied: see clone(). A tensor listed twice (tied weights) counts once,
+/// under its first name.
+class Module {
+ public:
+  virtual ~Module() = default;
+
+  /// Lists the members: f("up", up) for modules, f.parameter("w", w), f.buffer("mean", mean).
+  virtual void fields(Fields& f) = 0;
+  /// One line for to_string(); by default the type's name.
+  virtual std::string describe() const;
+
+  std::vector<Tensor> parameters() const;
+  NamedTensors named_parameters() const;
+  std::vector<Tensor> buffers() const;
+  NamedTensors named_buffers() const;
+  int64_t parameter_count() const;
+
+  /// Switches dropout and the like on or off, here and below.
+  void train(bool on = true);
+  void eval() { train(false); }
+  /// Whether the module trains; in the second run of a reversible or checkpointed function, whether
+  /// it did in the first.
+  bool training() const;
+
+  /// Converts floating-point parameters, buffers and gradients. Handles to them, an optimizer's
+  /// say, see the change.
+  void to(DType dtype);
+  /// Moves everything. Handles see the change.
+  void to(Device device);
+
+  /// All parameters and buffers by name; they share their elements with the module.
+  StateDict state_dict() const;
+  /// Copies values into the parameters and buffers, converted to their type. One Error lists every
+  /// name that is missing or unexpected (if strict) and every shape or kind of type that differs;
+  /// the module is then as it was. A tensor with several names needs one of them.
+  LoadReport load_state_dict(const StateDict& state, bool strict = true);
+
+  /// Drops the gradients of all parameters.
+  void clear_grad();
+
+  /// The tree of modules with their parameter counts.
+  std::string to_string() const;
+
+ protected:
+  Module() = default;
+  Module(Module&&) noexcept = default;
+  Module& operator=(Module&&) noexcept = default;
+  /// For clone() only; Error elsewhere.
+  Module(const Module& other);
+  Module& operator=(const Module&) = delete;
+
+ private:
+  friend class detail::TrainFields;
+  bool training_ = true;
+};
+
+/// A copy with tensors of its own, without gradients. Modules held by shared_ptr are copied too,
+/// generators are shared. Error: a module that is held by a pointer to its base.
+template <std::derived_from<Module> M>
+M clone(const M& module) {
+  detail::CloneScope scope;
+  scope.check_type(module, typeid(M), true);
+  M copy(module);
+  scope.separate_tensors(copy);
+  return copy;
+}
+
+}  // namespace tenet::nn
