@@ -27,22 +27,24 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value);
 
 namespace detail {
 
-/// `op` names the caller in the error of a bad index. The axis is the last one, except in the two
-/// that move rows. y (outer, m, inner) = rows index (m,) of x (outer, n, inner).
-extern Kernel<void(View y, View x, View index, const char* op)> gather_rows_kernel;
-/// x (outer, n, inner) += rows of src (outer, m, inner), in order of m.
-extern Kernel<void(View x, View index, View src, const char* op)> add_rows_kernel;
-/// y[.., i] = x[.., index[.., i]].
-extern Kernel<void(View y, View x, View index, const char* op)> gather_kernel;
+/// Raises the Error for the first element of `index` outside [0, n). Indices reach the kernels as
+/// i64.
+extern Kernel<void(View index, int64_t n, const char* op)> check_index_kernel;
+/// y (outer, m, inner) = rows index (m,) of x (outer, n, inner); any type.
+extern Kernel<void(View y, View x, View index)> gather_rows_kernel;
+/// x (outer, n, inner) += rows of src (outer, m, inner) at index (m,), in order of m.
+extern Kernel<void(View x, View index, View src)> add_rows_kernel;
+/// y[.., i] = x[.., index[.., i]]; any type.
+extern Kernel<void(View y, View x, View index)> gather_kernel;
 /// x[.., index[.., i]] += src[.., i], in order of i.
-extern Kernel<void(View x, View index, View src, const char* op)> scatter_add_kernel;
-/// y[.., index[.., 0]] = 1 in a zeroed y.
-extern Kernel<void(View y, View index, const char* op)> one_hot_kernel;
+extern Kernel<void(View x, View index, View src)> scatter_add_kernel;
 
-/// zeros (outer, n, inner) with rows of src (outer, m, inner) added at index; differentiable.
-Tensor add_rows(const Tensor& src, const Tensor& index, int64_t n, const char* op);
-/// index_select() on (outer, n, inner) and index (m,); differentiable.
-Tensor gather_rows(const Tensor& x, const Tensor& index, const char* op);
+/// x with `axis` replaced by index's axes, entry by entry the slice that index names. `op` names
+/// node and errors.
+Tensor gather_rows(const Tensor& x, int axis, const Tensor& index, const char* op);
+/// Its gradient: zeros of `shape` with the slices of src added.
+Tensor add_rows(const Tensor& src, int axis, const Tensor& index, const Shape& shape,
+                const char* op);
 
 }  // namespace detail
 }  // namespace tenet
