@@ -40,7 +40,8 @@ void copy_cpu(View to, View from) {
     return;
   }
   dispatch(AllTypes(), to.dtype, "copy", [&]<class To>() {
-    dispatch(AllTypes(), from.dtype, "copy", [&]<class From>() { copy_elements<To, From>(to, from); });
+    dispatch(AllTypes(), from.dtype, "copy",
+             [&]<class From>() { copy_elements<To, From>(to, from); });
   });
 }
 
