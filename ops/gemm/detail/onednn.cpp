@@ -1,0 +1,228 @@
+#include <omp.h>
+#include <tenet/core/error.h>
+#include <tenet/ops/gemm/detail/blocked.h>
+#include <tenet/ops/gemm/detail/gemm.h>
+#include <tenet/ops/gemm/detail/onednn.h>
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include <array>
+#include <list>
+#include <map>
+#include <mutex>
+#include <set>
+
+namespace tenet::detail {
+namespace {
+
+using dnnl::memory;
+
+const dnnl::engine& cpu_engine() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+dnnl_stream_t this_threads_stream() {
+  thread_local const dnnl::stream stream(cpu_engine());
+  return stream.get();
+}
+
+std::mutex names_mutex;
+std::set<std::string>& names() {
+  static std::set<std::string> set;
+  return set;
+}
+
+void note_implementation(const std::string& name) {
+  const std::lock_guard lock(names_mutex);
+  names().insert(name);
+}
+
+/// Whether the rows of a rows x columns operand are dense enough to be BLAS's "no transpose".
+bool plain(const Strided<float>& x, int64_t columns) { return x.column == 1 && x.row >= columns; }
+
+bool call_sgemm(int64_t m, int64_t n, int64_t k, Strided<float> a, Strided<float> b, float* c,
+                int64_t ldc, bool add) {
+  const bool a_plain = plain(a, k), b_plain = plain(b, n);
+  return dnnl_sgemm(a_plain ? 'N' : 'T', b_plain ? 'N' : 'T', m, n, k, 1.0F, a.data,
+                    a_plain ? a.row : a.column, b.data, b_plain ? b.row : b.column,
+                    add ? 1.0F : 0.0F, c, ldc) == dnnl_success;
+}
+
+/// oneDNN turns products that are narrower than this into dot products, in another order.
+bool narrow(int64_t m, int64_t n, bool a_plain, bool b_plain) {
+  return n < 2 || m < (a_plain && !b_plain ? 16 : 2);
+}
+
+/// Whether oneDNN gives the blocked kernel's bits in this layout.
+bool agrees(int64_t m, int64_t n, int64_t k, bool a_transposed, bool b_transposed) {
+  std::vector<float> a(static_cast<size_t>(m * k)), b(static_cast<size_t>(k * n));
+  uint32_t state = 1;
+  for (auto* operand : {&a, &b}) {
+    for (float& x : *operand) {
+      state = state * 1664525U + 1013904223U;
+      x = static_cast<float>(state >> 8) * 0x1p-23F - 1.0F;
+    }
+  }
+  const Strided<float> left{a.data(), a_transposed ? 1 : k, a_transposed ? m : 1};
+  const Strided<float> right{b.data(), b_transposed ? 1 : n, b_transposed ? k : 1};
+  std::vector<float> expected(static_cast<size_t>(m * n)), got(expected.size());
+  std::vector<float> scratch(static_cast<size_t>(blocked_scratch<float>(m)));
+  blocked_product(m, n, k, left, right, expected.data(), n, false, scratch.data());
+  return call_sgemm(m, n, k, left, right, got.data(), n, false) && got == expected;
+}
+
+bool sgemm_keeps_the_order() {
+  static const bool keeps = [] {
+    const OneThread scope;
+    bool all = true;
+    for (const auto [m, n, k] : {std::array<int64_t, 3>{150, 70, 256},
+                                 {64, 128, 64},
+                                 {17, 33, 100},
+                                 {16, 2, 256},
+                                 {31, 300, 3},
+                                 {2, 40, 70}}) {
+      for (int layout = 0; layout < 4 && all; ++layout) {
+        if (narrow(m, n, (layout & 1) == 0, (layout & 2) == 0)) continue;
+        all = agrees(m, n, k, (layout & 1) != 0, (layout & 2) != 0);
+      }
+    }
+    if (all) note_implementation("sgemm");
+    return all;
+  }();
+  return keeps;
+}
+
+}  // namespace
+
+OneThread::OneThread() : threads_(omp_in_parallel() ? 0 : omp_get_max_threads()) {
+  if (threads_ > 0) omp_set_num_threads(1);
+}
+
+OneThread::~OneThread() {
+  if (threads_ > 0) omp_set_num_threads(threads_);
+}
+
+bool sgemm_takes(int64_t m, int64_t n, int64_t k, Strided<float> a, Strided<float> b) {
+  const bool a_plain = plain(a, k), b_plain = plain(b, n);
+  const bool a_fits = a_plain || plain(a.transposed(), m);
+  const bool b_fits = b_plain || plain(b.transposed(), k);
+  return a_fits && b_fits && !narrow(m, n, a_plain, b_plain) && sgemm_keeps_the_order();
+}
+
+bool sgemm(int64_t m, int64_t n, int64_t k, Strided<float> a, Strided<float> b, float* c,
+           int64_t ldc, bool add) {
+  return call_sgemm(m, n, k, a, b, c, ldc, add);
+}
+
+namespace {
+
+memory::desc dense(int64_t rows, int64_t columns, memory::data_type type, bool transposed) {
+  return {{rows, columns}, type, transposed ? memory::dims{1, rows} : memory::dims{columns, 1}};
+}
+
+class Primitive : public Bf16Product {
+ public:
+  Primitive(const Bf16Shape& shape, const dnnl::matmul::primitive_desc& description)
+      : matmul_(description),
+        a_(dense(shape.m, shape.k, memory::data_type::bf16, shape.a_transposed)),
+        b_(dense(shape.k, shape.n, memory::data_type::bf16, shape.b_transposed)),
+        c_(dense(shape.m, shape.n, memory::data_type::f32, false)),
+        scratch_(description.scratchpad_desc()) {}
+
+  size_t scratch_bytes() const override { return scratch_.get_size(); }
+
+  bool run(const bf16* a, const bf16* b, float* c, void* scratch) const override {
+    const std::array<Memory, 4> memories{Memory(a_, a), Memory(b_, b), Memory(c_, c),
+                                         Memory(scratch_, scratch)};
+    for (const Memory& m : memories) {
+      if (m.handle == nullptr) return false;
+    }
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, memories[0].handle},
+                                         {DNNL_ARG_WEIGHTS, memories[1].handle},
+                                         {DNNL_ARG_DST, memories[2].handle},
+                                         {DNNL_ARG_SCRATCHPAD, memories[3].handle}};
+    return dnnl_primitive_execute(matmul_.get(), this_threads_stream(), 4, arguments) ==
+           dnnl_success;
+  }
+
+ private:
+  struct Memory {
+    Memory(const memory::desc& description, const void* data) {
+      dnnl_memory_create(&handle, &description.data, cpu_engine().get(), const_cast<void*>(data));
+    }
+    ~Memory() { dnnl_memory_destroy(handle); }
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+    dnnl_memory_t handle = nullptr;
+  };
+
+  dnnl::matmul matmul_;
+  memory::desc a_, b_, c_, scratch_;
+};
+
+std::shared_ptr<const Bf16Product> make_primitive(const Bf16Shape& shape) {
+  const OneThread scope;
+  try {
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    if (shape.add) {
+      dnnl::post_ops sum;
+      sum.append_sum();
+      attributes.set_post_ops(sum);
+    }
+    const dnnl::matmul::desc product(
+        dense(shape.m, shape.k, memory::data_type::bf16, shape.a_transposed),
+        dense(shape.k, shape.n, memory::data_type::bf16, shape.b_transposed),
+        dense(shape.m, shape.n, memory::data_type::f32, false));
+    const dnnl::matmul::primitive_desc description(product, attributes, cpu_engine());
+    const std::string name = description.impl_info_str();
+    if (name.find("ref") != std::string::npos) return nullptr;
+    note_implementation(name);
+    return std::make_shared<Primitive>(shape, description);
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_unimplemented) return nullptr;
+    fail("matmul: oneDNN: {}", error.what());
+  }
+}
+
+/// The most recently used primitives.
+class PrimitiveCache {
+ public:
+  std::shared_ptr<const Bf16Product> get(const Bf16Shape& shape) {
+    const std::lock_guard lock(mutex_);
+    const auto found = index_.find(shape);
+    if (found != index_.end()) {
+      order_.splice(order_.begin(), order_, found->second);
+      return found->second->second;
+    }
+    order_.emplace_front(shape, make_primitive(shape));
+    index_[shape] = order_.begin();
+    if (order_.size() > capacity) {
+      index_.erase(order_.back().first);
+      order_.pop_back();
+    }
+    return order_.front().second;
+  }
+
+ private:
+  static constexpr size_t capacity = 512;
+  using Entry = std::pair<Bf16Shape, std::shared_ptr<const Bf16Product>>;
+
+  std::mutex mutex_;
+  std::list<Entry> order_;  // the latest used first
+  std::map<Bf16Shape, std::list<Entry>::iterator> index_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Bf16Product> bf16_product(const Bf16Shape& shape) {
+  static PrimitiveCache cache;
+  return cache.get(shape);
+}
+
+std::vector<std::string> onednn_implementations() {
+  const std::lock_guard lock(names_mutex);
+  return {names().begin(), names().end()};
+}
+
+}  // namespace tenet::detail
