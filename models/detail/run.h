@@ -1,0 +1,60 @@
+/// One training run: what train() keeps between steps.
+#pragma once
+
+#include <tenet/models/atomic_file.h>
+#include <tenet/models/metrics.h>
+#include <tenet/models/progress.h>
+#include <tenet/models/text_model.h>
+#include <tenet/models/trainer.h>
+#include <tenet/optim/clip.h>
+#include <tenet/optim/optimizer.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+namespace tenet::detail {
+
+class Run {
+ public:
+  Run(TrainOptions options, std::FILE* log);
+  TrainResult go(const std::atomic<bool>& stop);
+
+ private:
+  TrainOptions prepare(TrainOptions options);
+  void load();
+  void save();
+  std::string state_json() const;
+  void announce();
+  void take_step();
+  void report(double step_seconds);
+  void log_metrics(std::optional<double> valid_bits);
+  double evaluate_part(int64_t most_bytes);
+  bool done(const std::atomic<bool>& stop) const;
+  double elapsed() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+  TrainResult finish(const std::atomic<bool>& stop);
+
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  AtomicFolder folder_{"", {}};
+  TrainOptions options_;
+  ByteText text_;
+  ProgressPrinter progress_;
+  std::unique_ptr<Reformer> model_;
+  std::unique_ptr<optim::Optimizer> optimizer_;
+  optim::StepGuard guard_;
+  std::unique_ptr<MetricsLog> metrics_;
+  int64_t step_ = 0, tokens_seen_ = 0, saved_step_ = -1;
+  double loss_ = 0, smoothed_ = 0, rate_ = 0, seconds_ = 0;
+};
+
+std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& options, Reformer& model);
+double learning_rate_at(const TrainOptions& options, int64_t step);
+/// The options of the run that wrote the checkpoint, with the present call's folder, length of run and text.
+TrainOptions resumed_options(const TrainOptions& given, const AtomicFolder& folder);
+std::map<std::string, Tensor> load_optimizer_state(const AtomicFolder& folder);
+/// Draws metrics.jsonl as loss.svg and loss.png.
+void draw_curve(const std::string& folder);
+
+}  // namespace tenet::detail

@@ -1,0 +1,119 @@
+/// What of a training run goes into state.json and comes back from it.
+#include <tenet/core/safetensors.h>
+#include <tenet/models/checkpoint.h>
+#include <tenet/models/detail/config_json.h>
+#include <tenet/models/detail/run.h>
+#include <tenet/models/plot.h>
+#include <tenet/optim/adafactor.h>
+#include <tenet/optim/adam.h>
+#include <tenet/optim/schedule.h>
+#include <tenet/optim/sgd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+namespace tenet::detail {
+namespace {
+
+/// Calls v(key, member) for every option that a resumed run takes from the checkpoint.
+template <class Options, class Visitor>
+void visit_options(Options& o, Visitor&& v) {
+  v("text", o.text);
+  v("steps", o.steps);
+  v("batch", o.batch);
+  v("length", o.length);
+  v("optimizer", o.optimizer);
+  v("learning_rate", o.learning_rate);
+  v("warmup", o.warmup);
+  v("schedule", o.schedule);
+  v("clip", o.clip);
+  v("evaluate_every", o.evaluate_every);
+  v("save_every", o.save_every);
+  v("reversible", o.reversible);
+  v("seed", o.seed);
+}
+
+}  // namespace
+
+std::string Run::state_json() const {
+  nlohmann::ordered_json state;
+  state["format"] = checkpoint_format;
+  state["step"] = step_;
+  state["tokens_seen"] = tokens_seen_;
+  state["seconds"] = seconds_;
+  state["smoothed_bits"] = smoothed_;
+  state["skipped_steps"] = guard_.skipped();
+  state["skipped_in_a_row"] = guard_.skipped_in_a_row();
+  state["text_fingerprint"] = fingerprint(text_.all);
+  visit_options(options_, [&](const char* key, const auto& value) { state["options"][key] = value; });
+  return state.dump(2) + "\n";
+}
+
+TrainOptions resumed_options(const TrainOptions& given, const AtomicFolder& folder) {
+  check(folder.complete(), "train: {} holds no checkpoint to resume from; train without --resume first",
+        given.out);
+  const nlohmann::json state = read_json_object(folder.path("state.json"));
+  const int format = get_or(state, "format", int64_t{0});
+  check(format == checkpoint_format, "train: {} has checkpoint format {}, this version reads {}",
+        given.out, format, checkpoint_format);
+  TrainOptions options = given;
+  const nlohmann::json& saved = state.at("options");
+  visit_options(options, [&](const char* key, auto& member) { member = get_or(saved, key, member); });
+  if (!given.text.empty()) options.text = given.text;
+  if (given.steps > 0) options.steps = given.steps;
+  if (given.minutes > 0) options.steps = 0;
+  options.minutes = given.minutes;
+  options.config = read_reformer_config(folder.path("config.json"));
+  return options;
+}
+
+std::map<std::string, Tensor> load_optimizer_state(const AtomicFolder& folder) {
+  return safetensors::load(folder.path("optimizer.safetensors")).tensors;
+}
+
+std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& options, Reformer& model) {
+  const double rate = options.learning_rate;
+  if (options.optimizer == "adafactor") {
+    return std::make_unique<optim::Adafactor>(model.named_parameters(),
+                                              optim::AdafactorOptions{.learning_rate = rate});
+  }
+  if (options.optimizer == "adamw") {
+    return std::make_unique<optim::AdamW>(model.named_parameters(),
+                                          optim::AdamWOptions{.learning_rate = rate});
+  }
+  if (options.optimizer == "sgd") {
+    return std::make_unique<optim::Sgd>(model.named_parameters(),
+                                        optim::SgdOptions{.learning_rate = rate});
+  }
+  check(options.optimizer == "adam", "train: optimizer \"{}\"; use adam, adamw, adafactor or sgd",
+        options.optimizer);
+  return std::make_unique<optim::Adam>(model.named_parameters(),
+                                       optim::AdamOptions{.learning_rate = rate});
+}
+
+double learning_rate_at(const TrainOptions& options, int64_t step) {
+  if (options.schedule == "constant") {
+    return optim::warmup(options.learning_rate, options.warmup, step);
+  }
+  if (options.schedule == "inverse_sqrt") {
+    return optim::inverse_sqrt(options.learning_rate, options.warmup, step);
+  }
+  check(options.schedule == "cosine" && options.steps > 0,
+        "train: schedule \"{}\"; use constant, inverse_sqrt, or cosine with a number of steps",
+        options.schedule);
+  return optim::cosine(options.learning_rate, options.warmup, options.steps, step);
+}
+
+void draw_curve(const std::string& folder) {
+  LossCurve curve{.title = std::filesystem::path(folder).filename().string()};
+  for (const Metrics& line : read_metrics(folder + "/metrics.jsonl")) {
+    curve.train.push_back({static_cast<double>(line.step), line.bits_per_byte});
+    if (line.valid_bits_per_byte) {
+      curve.valid.push_back({static_cast<double>(line.step), *line.valid_bits_per_byte});
+    }
+  }
+  write_loss_curve(folder + "/loss.svg", folder + "/loss.png", curve);
+}
+
+}  // namespace tenet::detail

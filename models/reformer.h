@@ -1,0 +1,57 @@
+/// The Reformer language model. Kitaev, Kaiser and Levskaya, "Reformer: The Efficient Transformer" (2020),
+/// arXiv 2001.04451.
+///
+/// Parameter names and shapes are Hugging Face's (`reformer.encoder.layers.0.attention.self_attention.query_key.weight`).
+#pragma once
+
+#include <tenet/models/reformer_config.h>
+#include <tenet/nn/dropout.h>
+#include <tenet/nn/embedding.h>
+#include <tenet/nn/layer_norm.h>
+#include <tenet/nn/linear.h>
+#include <tenet/nn/module.h>
+#include <tenet/nn/position.h>
+#include <tenet/nn/reversible_sequence.h>
+
+#include <memory>
+#include <optional>
+
+namespace tenet {
+
+class Reformer : public nn::Module {
+ public:
+  /// Random weights drawn from `config.seed`. Error: config.validate()'s, or a preset that this version lacks.
+  explicit Reformer(const ReformerConfig& config);
+
+  /// tokens [B, L] i64 -> [B, L, 2 D], after the final layer norm over both streams.
+  Tensor hidden(const Tensor& tokens);
+  /// tokens [B, L] -> [B, L, V]
+  Tensor logits(const Tensor& tokens);
+  /// tokens [B, L] -> [B, V]: the logits of what follows the last token.
+  Tensor next_logits(const Tensor& tokens);
+  /// Mean cross-entropy in nats of targets [B, L] (-100 is not scored); never holds [B, L, V].
+  Tensor loss(const Tensor& tokens, const Tensor& targets);
+
+  const ReformerConfig& config() const { return config_; }
+  /// false keeps every activation instead of rebuilding it; results are the same.
+  void set_reversible(bool reversible) { layers_->set_reversible(reversible); }
+  void fields(nn::Fields& f) override;
+
+ private:
+  Reformer(const ReformerConfig& config, Generator generator);
+  static ReformerConfig checked(ReformerConfig config);
+  /// Both streams after the last layer, [B, L, 2 D].
+  Tensor streams(const Tensor& tokens);
+  void add_layer(int64_t index, Generator& generator);
+
+  ReformerConfig config_;
+  nn::Embedding tokens_;
+  std::unique_ptr<nn::LearnedPositionalEmbedding> learned_positions_;
+  std::unique_ptr<nn::AxialPositionalEmbedding> axial_positions_;
+  std::unique_ptr<nn::ReversibleSequence> layers_;
+  nn::LayerNorm norm_;
+  nn::Linear head_;
+  nn::Dropout dropout_;
+};
+
+}  // namespace tenet

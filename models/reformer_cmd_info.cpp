@@ -1,0 +1,63 @@
+/// `reformer info`.
+#include <tenet/models/checkpoint.h>
+#include <tenet/models/detail/commands.h>
+#include <tenet/models/memory_plan.h>
+#include <tenet/models/progress.h>
+
+#include <fmt/ranges.h>
+
+namespace tenet::commands {
+namespace {
+
+struct Flags {
+  std::string model;
+  int64_t batch = 1, length = 0;
+};
+
+void print_config(const ReformerConfig& config) {
+  std::vector<std::string> kinds;
+  for (AttentionKind kind : config.attn_layers) kinds.emplace_back(to_string(kind));
+  fmt::print("layers      {} ({})\n", config.layers(), fmt::join(kinds, ", "));
+  fmt::print("width       {}, {} heads of {}, feed-forward {}\n", config.hidden_size,
+             config.num_attention_heads, config.attention_head_size, config.feed_forward_size);
+  fmt::print("attention   preset {}, chunk {}, buckets {}, {} rounds, {} in evaluation\n",
+             config.lsh_preset, config.lsh_attn_chunk_length, fmt::join(config.num_buckets, " x "),
+             config.num_hashes,
+             config.evaluation_hashes > 0 ? config.evaluation_hashes : config.num_hashes);
+  fmt::print("residual    {}{}\n", config.residual,
+             config.residual == "exact" ? fmt::format(", 2^-{} units", config.fraction_bits) : "");
+  fmt::print("positions   {}, vocabulary {}, byte offset {}\n", config.max_position_embeddings,
+             config.vocab_size, config.byte_offset);
+}
+
+void run(const Flags& flags) {
+  const std::unique_ptr<Reformer> model = load_model(flags.model);
+  const ReformerConfig& config = model->config();
+  print_config(config);
+  for (const std::string& key : unknown_config_keys(flags.model + "/config.json")) {
+    fmt::print("ignored     config.json has the unknown key \"{}\"\n", key);
+  }
+  fmt::print("\n{}\n", model->to_string());
+  const int64_t length = flags.length > 0 ? flags.length : config.max_position_embeddings;
+  const int64_t parameters = model->parameter_count();
+  for (bool reversible : {true, false}) {
+    fmt::print("Memory of a training step, batch {}, length {}, {}\n{}", flags.batch, length,
+               reversible ? "reversible" : "activations kept",
+               to_string(plan_memory(config, parameters, flags.batch, length, reversible)));
+  }
+}
+
+}  // namespace
+
+void add_info(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* info = app.add_subcommand("info", "Parameters by module, and what training will need.");
+  info->add_option("--model", flags->model, "checkpoint folder")->required();
+  info->add_option("--batch", flags->batch, "sequences per step")->capture_default_str()->check(CLI::PositiveNumber);
+  info->add_option("--length", flags->length, "bytes per sequence; 0: the model's positions")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  info->callback([flags] { run(*flags); });
+}
+
+}  // namespace tenet::commands

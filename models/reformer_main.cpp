@@ -1,0 +1,48 @@
+/// The program `reformer`: train, evaluate, sample and inspect Reformer language models.
+#include <tenet/core/error.h>
+#include <tenet/core/version.h>
+#include <tenet/models/detail/commands.h>
+
+#include <csignal>
+#include <cstdio>
+
+namespace tenet::commands {
+
+std::atomic<bool> interrupted{false};
+
+}  // namespace tenet::commands
+
+namespace {
+
+/// The first Ctrl-C asks the program to finish what it is doing and save; the second ends it at once.
+extern "C" void on_interrupt(int signal) {
+  if (tenet::commands::interrupted.exchange(true)) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+  CLI::App app("Reformer language models over bytes: long sequences, little memory.");
+  app.set_version_flag("--version", std::string("reformer ") + tenet::version());
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  int exit_code = 0;
+  tenet::commands::add_train(app, exit_code);
+  tenet::commands::add_eval(app);
+  tenet::commands::add_generate(app);
+  tenet::commands::add_info(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "reformer: %s\n", error.what());
+    return 1;
+  }
+  return exit_code;
+}

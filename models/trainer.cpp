@@ -1,0 +1,203 @@
+#include <tenet/core/autograd.h>
+#include <tenet/core/generator.h>
+#include <tenet/core/memory.h>
+#include <tenet/models/atomic_file.h>
+#include <tenet/models/checkpoint.h>
+#include <tenet/models/detail/config_json.h>
+#include <tenet/models/detail/run.h>
+#include <tenet/models/source_tree.h>
+#include <tenet/models/trainer.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <numbers>
+
+namespace tenet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t quick_evaluation_bytes = 65536;
+
+ByteText read_text(const TrainOptions& options) {
+  return options.text.empty() ? read_source_tree(source_tree_root()) : read_byte_text(options.text);
+}
+
+}  // namespace
+
+namespace detail {
+
+Run::Run(TrainOptions options, std::FILE* log)
+    : options_(prepare(std::move(options))),
+      text_(read_text(options_)),
+      progress_(log) {
+  check_sequence_length(text_, options_.length);
+  check(options_.length <= options_.config.max_position_embeddings,
+        "train: length {} exceeds the model's {} positions", options_.length,
+        options_.config.max_position_embeddings);
+  folder_.prepare();
+  if (options_.resume) {
+    load();
+  } else {
+    model_ = std::make_unique<Reformer>(options_.config);
+    optimizer_ = make_optimizer(options_, *model_);
+  }
+  model_->set_reversible(options_.reversible);
+  metrics_ = std::make_unique<MetricsLog>(options_.out + "/metrics.jsonl", step_);
+  announce();
+}
+
+TrainOptions Run::prepare(TrainOptions options) {
+  check(!options.out.empty(), "train: no output folder; pass --out");
+  check(options.steps > 0 || options.minutes > 0, "train: neither steps nor minutes given");
+  check(options.batch >= 1 && options.length >= 1, "train: batch {} and length {} must be at least 1",
+        options.batch, options.length);
+  folder_ = AtomicFolder(options.out, checkpoint_files());
+  if (options.resume) options = resumed_options(options, folder_);
+  if (options.schedule.empty()) options.schedule = options.steps > 0 ? "cosine" : "inverse_sqrt";
+  if (options.evaluate_every == 0) {
+    options.evaluate_every = options.steps > 0 ? std::max<int64_t>(options.steps / 10, 1) : 200;
+  }
+  if (options.save_every == 0) options.save_every = options.evaluate_every;
+  return options;
+}
+
+void Run::load() {
+  model_ = load_model(options_.out);
+  optimizer_ = make_optimizer(options_, *model_);
+  const nlohmann::json state = read_json_object(folder_.path("state.json"));
+  check(state.at("text_fingerprint").get<uint64_t>() == fingerprint(text_.all),
+        "train: {} is not the text that {} was trained on", text_.name, options_.out);
+  optimizer_->load_state(load_optimizer_state(folder_));
+  step_ = state.at("step");
+  tokens_seen_ = state.at("tokens_seen");
+  seconds_ = state.at("seconds");
+  smoothed_ = state.at("smoothed_bits");
+  guard_.restore(state.at("skipped_steps"), state.at("skipped_in_a_row"));
+}
+
+void Run::save() {
+  save_checkpoint(options_.out, *model_, optimizer_->state(), state_json());
+  saved_step_ = step_;
+}
+
+void Run::announce() {
+  progress_.message(fmt::format(
+      "{}: {} bytes to train on, {} held out; {} parameters in {} layers{}", text_.name,
+      with_commas(std::ssize(text_.train)), with_commas(std::ssize(text_.valid)),
+      with_commas(model_->parameter_count()), options_.config.layers(),
+      step_ > 0 ? fmt::format("; going on from step {}", with_commas(step_)) : ""));
+}
+
+/// One step. Everything random in it is a function of (seed, step).
+void Run::take_step() {
+  const BatchOptions batch{options_.batch, options_.length, model_->config().byte_offset};
+  const TokenTensors tensors =
+      to_tensors(training_batch(text_.train, batch, options_.seed, step_));
+  default_generator() = Generator(options_.seed, static_cast<uint64_t>(step_) + 1);
+  const Tensor loss = model_->loss(tensors.input, tensors.target);
+  loss_ = loss.item<double>();
+  check(std::isfinite(loss_), "train: the loss is {} at step {}; lower --lr", loss_, step_);
+  backward(loss);
+  optimizer_->set_learning_rate(learning_rate_at(options_, step_));
+  guard_.step(*optimizer_, options_.clip);
+  optimizer_->clear_grad();
+  ++step_;
+  tokens_seen_ += options_.batch * options_.length;
+  const double bits = loss_ / std::numbers::ln2;
+  smoothed_ = step_ == 1 ? bits : 0.98 * smoothed_ + 0.02 * bits;
+}
+
+void Run::report(double step_seconds) {
+  const double rate = static_cast<double>(options_.batch * options_.length) / step_seconds;
+  rate_ = rate_ == 0 ? rate : 0.9 * rate_ + 0.1 * rate;
+  const memory::Stats memory = memory::stats(Device::cpu());
+  Progress line{.step = step_,
+                .loss = loss_,
+                .bits_per_byte = smoothed_,
+                .tokens_per_second = rate_,
+                .live_bytes = memory.live,
+                .peak_bytes = memory.peak};
+  if (options_.steps > 0) {
+    line.steps = options_.steps;
+    line.seconds_left = static_cast<double>((options_.steps - step_) * options_.batch * options_.length) / rate_;
+  } else {
+    line.seconds_left = std::max(0.0, options_.minutes * 60 - elapsed());
+  }
+  progress_.update(line);
+}
+
+void Run::log_metrics(std::optional<double> valid_bits) {
+  const memory::Stats memory = memory::stats(Device::cpu());
+  metrics_->append({.step = step_,
+                    .loss = loss_,
+                    .bits_per_byte = loss_ / std::numbers::ln2,
+                    .tokens_per_second = rate_,
+                    .live_bytes = memory.live,
+                    .peak_bytes = memory.peak,
+                    .valid_bits_per_byte = valid_bits});
+}
+
+double Run::evaluate_part(int64_t most_bytes) {
+  const auto bytes = text_.valid.first(std::min<size_t>(text_.valid.size(), static_cast<size_t>(most_bytes)));
+  return evaluate(*model_, bytes, options_.length).bits_per_byte;
+}
+
+bool Run::done(const std::atomic<bool>& stop) const {
+  if (stop) return true;
+  if (options_.steps > 0) return step_ >= options_.steps;
+  return elapsed() >= options_.minutes * 60;
+}
+
+TrainResult Run::go(const std::atomic<bool>& stop) {
+  model_->train();
+  while (!done(stop)) {
+    const Clock::time_point start = Clock::now();
+    take_step();
+    const double step_seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    seconds_ += step_seconds;
+    report(step_seconds);
+    const bool evaluates = step_ % options_.evaluate_every == 0 && !done(stop);
+    std::optional<double> valid;
+    if (evaluates) {
+      valid = evaluate_part(quick_evaluation_bytes);
+      progress_.message(fmt::format("step {}  held out: {:.4f} bits/byte", with_commas(step_), *valid));
+    }
+    log_metrics(valid);
+    if (step_ % options_.save_every == 0) save();
+  }
+  return finish(stop);
+}
+
+TrainResult Run::finish(const std::atomic<bool>& stop) {
+  if (saved_step_ != step_) save();
+  progress_.finish();
+  TrainResult result{.step = step_,
+                     .tokens_seen = tokens_seen_,
+                     .skipped_steps = guard_.skipped(),
+                     .bits_per_byte = smoothed_,
+                     .interrupted = stop};
+  if (result.interrupted) {
+    progress_.message(fmt::format("stopped at step {} and saved; go on with: reformer train --out {} --resume",
+                                  with_commas(step_), options_.out));
+  } else {
+    result.valid_bits_per_byte = evaluate_part(std::ssize(text_.valid));
+    log_metrics(result.valid_bits_per_byte);
+    progress_.message(fmt::format(
+        "done: {} steps, {} tokens seen, {} skipped; held out: {:.4f} bits/byte over {} bytes",
+        with_commas(step_), with_commas(tokens_seen_), result.skipped_steps,
+        result.valid_bits_per_byte, with_commas(std::ssize(text_.valid) - 1)));
+  }
+  draw_curve(options_.out);
+  return result;
+}
+
+}  // namespace detail
+
+TrainResult train(TrainOptions options, const std::atomic<bool>& stop, std::FILE* log) {
+  return detail::Run(std::move(options), log).go(stop);
+}
+
+}  // namespace tenet

@@ -1,0 +1,52 @@
+/// Couplings: invertible functions made of functions that are not.
+#pragma once
+
+#include <tenet/core/reversible.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace tenet::nn {
+
+/// y1 = x1 + f(x2), y2 = x2 + g(y1); inverted by x2 = y2 - g(y1), x1 = y1 - f(x2).
+///
+/// x1, x2 are two streams of one shape: floats, or fixed32 (see encode()), which f and g see decoded and whose inverse is
+/// exact. Backward runs f and g once more each. Gomez et al., "The Reversible Residual Network" (2017), section 3.
+/// Error: a sum is not finite, or overflows its fixed-point range; the message begins with the part's name.
+class AdditiveCoupling : public ReversibleFunction {
+ public:
+  using Function = std::function<Tensor(const Tensor&)>;
+
+  AdditiveCoupling(Function f, Function g, std::string name = "additive_coupling",
+                   std::string f_name = "f", std::string g_name = "g");
+
+  Tensors forward(const Tensors& x) override;
+  Tensors inverse(const Tensors& y) override;
+  InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy) override;
+  bool exact() const override { return true; }
+  std::string name() const override { return name_; }
+
+ private:
+  struct Part {
+    Function function;
+    std::string name;
+    int section;
+
+    /// function(x) on the decoded stream, in its replay section.
+    Tensor operator()(const Tensor& x) const;
+    Tensor add_to(const Tensor& stream, const Tensor& x) const;
+  };
+
+  std::string name_;
+  Part f_, g_;
+};
+
+/// A coupling of two modules, held by shared_ptr: one module may be part of many couplings.
+template <class F, class G>
+std::shared_ptr<AdditiveCoupling> additive_coupling(std::shared_ptr<F> f, std::shared_ptr<G> g) {
+  return std::make_shared<AdditiveCoupling>([f](const Tensor& x) { return (*f)(x); },
+                                            [g](const Tensor& x) { return (*g)(x); });
+}
+
+}  // namespace tenet::nn

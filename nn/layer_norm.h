@@ -1,0 +1,28 @@
+/// Layer normalisation over the last axis.
+#pragma once
+
+#include <tenet/nn/module.h>
+
+#include <cstdint>
+
+namespace tenet::nn {
+
+struct LayerNormOptions {
+  double epsilon = 1e-5;
+};
+
+/// y = (x - mean) / sqrt(var + epsilon) * weight + bias, biased variance: (..., D) -> (..., D).
+class LayerNorm : public Module {
+ public:
+  explicit LayerNorm(int64_t width, LayerNormOptions options = {});
+
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields& f) override;
+
+  Tensor weight, bias;
+
+ private:
+  LayerNormOptions options_;
+};
+
+}  // namespace tenet::nn

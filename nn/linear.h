@@ -1,0 +1,29 @@
+/// The affine map.
+#pragma once
+
+#include <tenet/core/generator.h>
+#include <tenet/nn/module.h>
+
+#include <cstdint>
+
+namespace tenet::nn {
+
+struct LinearOptions {
+  bool bias = true;
+  double std = 0;  // weights N(0, std^2), bias 0; 0: both uniform on +-1/sqrt(in)
+  Generator* generator = nullptr;  // of the initial weights; null: default_generator()
+};
+
+/// y = x weight^T + bias: (..., in) -> (..., out). weight (out, in), bias (out) or undefined.
+class Linear : public Module {
+ public:
+  Linear(int64_t in, int64_t out, LinearOptions options = {});
+
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields& f) override;
+  std::string describe() const override;
+
+  Tensor weight, bias;
+};
+
+}  // namespace tenet::nn

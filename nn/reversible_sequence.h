@@ -1,0 +1,92 @@
+/// A stack of reversible residual blocks.
+#pragma once
+
+#include <tenet/nn/coupling.h>
+#include <tenet/nn/module.h>
+
+#include <concepts>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tenet::nn {
+
+/// How the residual streams are kept. `exact`: fixed32, rebuilt to the bit at any depth. `floating`: the block's own type,
+/// rebuilt up to rounding.
+enum class Residual { exact, floating };
+
+struct ReversibleSequenceOptions {
+  Residual residual = Residual::exact;
+  int fraction_bits = 16;   // of the fixed-point stream; its range is 2^(30 - fraction_bits)
+  bool reversible = true;   // false keeps every activation; the results are the same
+  std::string path = "layers";  // what errors call the blocks: path.0, path.1, ...
+};
+
+/// Blocks y1 = x1 + f(x2), y2 = x2 + g(y1), one after another. Memory for activations does not grow with their number.
+///
+///     nn::ReversibleSequence layers;
+///     for (int i = 0; i < 12; ++i) layers.add(std::make_shared<Attention>(), std::make_shared<FeedForward>());
+///     auto [y1, y2] = layers(x);        // both streams start as x
+class ReversibleSequence : public Module {
+ public:
+  explicit ReversibleSequence(ReversibleSequenceOptions options = {}) : options_(std::move(options)) {}
+
+  /// Appends a block of two modules Tensor -> Tensor. The same modules may stand in several blocks.
+  template <std::derived_from<Module> F, std::derived_from<Module> G>
+  void add(std::shared_ptr<F> f, std::shared_ptr<G> g, std::string f_name = "f",
+           std::string g_name = "g") {
+    blocks_.push_back({Part(std::move(f)), Part(std::move(g)), std::move(f_name), std::move(g_name)});
+  }
+
+  /// The two streams after the last block, as floats of x's type; both start as x.
+  std::pair<Tensor, Tensor> operator()(Tensor x);
+
+  size_t size() const { return blocks_.size(); }
+  const ReversibleSequenceOptions& options() const { return options_; }
+  void set_reversible(bool reversible) { options_.reversible = reversible; }
+  void fields(Fields& f) override;
+
+ private:
+  /// A module of any type that maps a tensor to a tensor. Copies share the module until clone() separates them.
+  class Part {
+   public:
+    template <class M>
+    explicit Part(std::shared_ptr<M> module) : held_(std::make_unique<Held<M>>(std::move(module))) {}
+    Part(const Part& other) : held_(other.held_->copy()) {}
+    Part(Part&&) noexcept = default;
+    Part& operator=(Part&&) noexcept = default;
+
+    void fields(Fields& f, const std::string& name) { held_->fields(f, name); }
+    AdditiveCoupling::Function function() const { return held_->function(); }
+
+   private:
+    struct Holder {
+      virtual ~Holder() = default;
+      virtual std::unique_ptr<Holder> copy() const = 0;
+      virtual void fields(Fields& f, const std::string& name) = 0;
+      virtual AdditiveCoupling::Function function() const = 0;
+    };
+    template <class M>
+    struct Held : Holder {
+      explicit Held(std::shared_ptr<M> m) : module(std::move(m)) {}
+      std::unique_ptr<Holder> copy() const override { return std::make_unique<Held>(module); }
+      void fields(Fields& f, const std::string& name) override { f(name, module); }
+      AdditiveCoupling::Function function() const override {
+        return [module = module](const Tensor& x) { return (*module)(x); };
+      }
+      std::shared_ptr<M> module;
+    };
+    std::unique_ptr<Holder> held_;
+  };
+
+  struct Block {
+    Part f, g;
+    std::string f_name, g_name;
+  };
+
+  ReversibleSequenceOptions options_;
+  std::vector<Block> blocks_;
+};
+
+}  // namespace tenet::nn
