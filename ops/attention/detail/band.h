@@ -61,12 +61,15 @@ class Band {
 template <class T>
 inline void pack_band(const BandShape& shape, const BandInputs<T>& in, int64_t b, int64_t h,
                       int64_t start, int64_t count, Strip<T>& strip) {
-  const T* k = in.k.at(b, h);
-  const T* v = in.v.at(b, h);
+  const Rows<const T> k = head_rows(in.k, b, h), v = head_rows(in.v, b, h);
   begin_keys(strip);
   for (int64_t j = start; j < start + count; ++j) {
+    if (j + kPrefetchRows < start + count) {
+      prefetch_row(k[j + kPrefetchRows], shape.size);
+      prefetch_row(v[j + kPrefetchRows], shape.size);
+    }
     const bool visible = !in.mask || in.mask[b * shape.Lk + j];
-    append_key(strip, k + j * in.k.row, v + j * in.v.row, j, visible, shape.key_scale);
+    append_key(strip, k[j], v[j], j, visible, shape.key_scale);
   }
   finish_keys(strip);
 }

@@ -5,7 +5,7 @@
 namespace tenet::detail::tiles {
 namespace {
 
-constexpr int64_t kKeys = 128;  // keys of one strip; strips begin at multiples of it
+constexpr int64_t kKeys = 256;  // keys of one strip; strips begin at multiples of it
 
 /// One thread's scratch space.
 template <class T>
@@ -123,12 +123,8 @@ class Head {
   }
 
   void pack_queries(int64_t first, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) {
-      pack_row(scratch_.q + i * width_, in_.q.at(b_, h_) + (first + i) * in_.q.row, shape_.size,
-               width_);
-      pack_row(scratch_.dy + i * width_, out_.dy.at(b_, h_) + (first + i) * out_.dy.row,
-               shape_.size, width_);
-    }
+    pack_rows(scratch_.q, head_rows(in_.q, b_, h_), first, count, shape_.size, width_);
+    pack_rows(scratch_.dy, head_rows(out_.dy, b_, h_), first, count, shape_.size, width_);
     transpose_panel(scratch_.q_panel, scratch_.q, count, width_);
     transpose_panel(scratch_.dy_panel, scratch_.dy, count, width_);
     panel_.q = scratch_.q;

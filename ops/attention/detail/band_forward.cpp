@@ -8,7 +8,7 @@ namespace tenet::detail::tiles {
 namespace {
 
 constexpr int64_t kKeys = 128;  // keys of one strip
-constexpr int64_t kPanels = 4;  // panels that share a packed strip
+constexpr int64_t kPanels = 8;  // panels that share a packed strip
 
 /// One thread's scratch space.
 template <class T>
@@ -57,13 +57,10 @@ class QueryBlock {
   }
 
   void pack_queries() {
-    const T* q = in_.q.at(head_ / shape_.H, head_ % shape_.H);
+    const Rows<const T> q = head_rows(in_.q, head_ / shape_.H, head_ % shape_.H);
     for (int64_t panel = 0; panel < panels(); ++panel) {
       const int64_t count = count_of(panel);
-      for (int64_t i = 0; i < count; ++i) {
-        pack_row(scratch_.rows + i * width_, q + (start_of(panel) + i) * in_.q.row, shape_.size,
-                 width_);
-      }
+      pack_rows(scratch_.rows, q, start_of(panel), count, shape_.size, width_);
       const int64_t place = panel * kPanel<T> * width_;
       transpose_panel(scratch_.queries + place, scratch_.rows, count, width_);
       std::fill(scratch_.total + place, scratch_.total + place + kPanel<T> * width_, T(0));

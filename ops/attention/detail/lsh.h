@@ -61,26 +61,47 @@ inline void look(const LshShape& shape, const BucketBlock& block, int64_t first,
 
 /// Copies the block's keys.
 template <class T>
-inline void pack_block(const LshShape& shape, const LshInputs<T>& in, int64_t head,
+inline void pack_block(const LshShape& shape, const Rows<const T>& q, const Rows<const T>& v,
                        const int32_t* order, const BucketBlock& block, Strip<T>& strip) {
-  constexpr int64_t ahead = 12;
-  const T* q = in.q.at(head / shape.H, head % shape.H);
-  const T* v = in.v.at(head / shape.H, head % shape.H);
   begin_keys(strip);
   for (int64_t place = block.low; place < block.high; ++place) {
-    const int64_t position = position_of(order[place]);
-    if (place + ahead < shape.L && order[place + ahead] != kOrderEnd) {
-      const int64_t next = position_of(order[place + ahead]);
-      for (int64_t n = 0; n < shape.size; n += 64 / static_cast<int64_t>(sizeof(T))) {
-        __builtin_prefetch(q + next * in.q.row + n);
-        __builtin_prefetch(v + next * in.v.row + n);
-      }
+    const int64_t position = position_of(order[place]), ahead = place + kPrefetchRows;
+    if (ahead < shape.L && order[ahead] != kOrderEnd) {
+      prefetch_row(q[position_of(order[ahead])], shape.size);
+      prefetch_row(v[position_of(order[ahead])], shape.size);
     }
-    append_key(strip, q + position * in.q.row, v + position * in.v.row, position, true,
-               shape.key_scale);
+    append_key(strip, q[position], v[position], position, true, shape.key_scale);
   }
   finish_keys(strip);
 }
+
+/// Copies of a head's rows that a thread which walks the whole head keeps: rows of one head lie far apart in a
+/// [B, L, H, d] tensor, and only every H-th set of the cache would hold them. Only where `arrays` of them fit the cache.
+template <class T>
+class HeadCopies {
+ public:
+  HeadCopies(Carver& carver, const LshShape& shape, int arrays)
+      : L_(shape.L), size_(shape.size), width_(round_up(shape.size, kLanes<T>)) {
+    constexpr int64_t most = 8 << 20;
+    if (arrays * L_ * width_ * static_cast<int64_t>(sizeof(T)) > most) return;
+    rows_ = carver.take<T>(arrays * L_ * width_);
+    usable_ = true;
+  }
+  bool usable() const { return usable_; }
+  Rows<T> rows(int array) const { return {rows_ + array * L_ * width_, width_}; }
+  Rows<const T> copy(int array, const Rows<const T>& from) const {
+    pack_rows(rows(array).data, from, 0, L_, size_, width_);
+    return {rows(array).data, width_};
+  }
+  void write_back(int array, const Rows<T>& to) const {
+    for (int64_t i = 0; i < L_; ++i) std::copy_n(rows(array)[i], size_, to[i]);
+  }
+
+ private:
+  int64_t L_, size_, width_;
+  T* rows_ = nullptr;
+  bool usable_ = false;
+};
 
 template <class T>
 inline void set_dropout(const LshShape& shape, const LshInputs<T>& in, int64_t head, int64_t r,
@@ -94,29 +115,31 @@ inline void set_dropout(const LshShape& shape, const LshInputs<T>& in, int64_t h
   }
 }
 
-/// Calls prepare(head, first, last) on the positions and then round(head, r, from, to) on the places of each round, one
-/// round of a head after the other. Heads that divide evenly among the threads run whole on one thread each, which keeps
-/// them in its cache; the rest are cut. To be called by every thread of a parallel region.
-template <class Prepare, class Round>
-void walk_heads(const LshShape& shape, Prepare&& prepare, Round&& round) {
+/// Walks every head, one round after the other: rounds.open(head, whole), prepare(first, last) on the positions,
+/// round(r, from, to) on the places of each round, close(). Heads that divide evenly among the threads run whole on one
+/// thread each; the others are cut. To be called by every thread of a parallel region.
+template <class Rounds>
+void walk_heads(const LshShape& shape, Rounds& rounds) {
   const int64_t threads = omp_get_num_threads(), heads = shape.B * shape.H;
   const int64_t whole = heads - heads % threads;
 #pragma omp for schedule(dynamic) nowait
   for (int64_t head = 0; head < whole; ++head) {
-    prepare(head, int64_t{0}, shape.L);
-    for (int64_t r = 0; r < shape.R; ++r) round(head, r, int64_t{0}, shape.L);
+    rounds.open(head, true);
+    rounds.prepare(0, shape.L);
+    for (int64_t r = 0; r < shape.R; ++r) rounds.round(r, 0, shape.L);
+    rounds.close();
   }
   const int64_t slices = std::min<int64_t>(8 * threads, shape.L);
   const auto cut = [&](int64_t slice) { return shape.L * slice / slices; };
   for (int64_t head = whole; head < heads; ++head) {
+    rounds.open(head, false);
 #pragma omp for schedule(static)
-    for (int64_t slice = 0; slice < slices; ++slice) prepare(head, cut(slice), cut(slice + 1));
+    for (int64_t slice = 0; slice < slices; ++slice) rounds.prepare(cut(slice), cut(slice + 1));
     for (int64_t r = 0; r < shape.R; ++r) {
 #pragma omp for schedule(dynamic)
-      for (int64_t slice = 0; slice < slices; ++slice) {
-        round(head, r, cut(slice), cut(slice + 1));
-      }
+      for (int64_t slice = 0; slice < slices; ++slice) rounds.round(r, cut(slice), cut(slice + 1));
     }
+    rounds.close();
   }
 }
 

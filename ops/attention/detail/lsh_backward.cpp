@@ -9,8 +9,9 @@ template <class T>
 struct Scratch {
   Strip<T> strip;
   T *dy, *q_panel, *dy_panel, *scores, *slopes, *dq, *dk, *dv;
+  HeadCopies<T> copies;  // of q, v, dy, dq and dv
 
-  Scratch(Carver& carver, const LshShape& shape) {
+  Scratch(Carver& carver, const LshShape& shape) : copies(carver, shape, 5) {
     const int64_t keys = round_up(block_keys<T>(shape), kRows<T>);
     strip = carve_strip<T>(carver, keys, shape.size);
     const int64_t panel = kPanel<T> * strip.width;
@@ -38,61 +39,78 @@ class Rounds {
          Scratch<T>& scratch)
       : shape_(shape), in_(in), out_(out), scratch_(scratch), width_(scratch.strip.width) {}
 
-  /// Clears dq, starts dv with what went straight through, and computes delta.
-  void prepare(int64_t head, int64_t first, int64_t last) {
+  void open(int64_t head, bool whole) {
+    head_ = head;
     const int64_t b = head / shape_.H, h = head % shape_.H;
+    q_ = head_rows(in_.q, b, h), v_ = head_rows(in_.v, b, h), dy_ = head_rows(out_.dy, b, h);
+    dq_ = head_rows(out_.dq, b, h), dv_ = head_rows(out_.dv, b, h);
+    const HeadCopies<T>& copies = scratch_.copies;
+    copied_ = whole && copies.usable();
+    if (!copied_) return;
+    q_ = copies.copy(0, q_), v_ = copies.copy(1, v_), dy_ = copies.copy(2, dy_);
+    dq_ = copies.rows(3), dv_ = copies.rows(4);
+  }
+  void close() {
+    if (!copied_) return;
+    const int64_t b = head_ / shape_.H, h = head_ % shape_.H;
+    scratch_.copies.write_back(3, head_rows(out_.dq, b, h));
+    scratch_.copies.write_back(4, head_rows(out_.dv, b, h));
+  }
+
+  /// Clears dq, starts dv with what went straight through, and computes delta.
+  void prepare(int64_t first, int64_t last) {
+    const int64_t b = head_ / shape_.H, h = head_ % shape_.H;
+    const Rows<const T> y = head_rows(out_.y, b, h);
     for (int64_t i = first; i < last; ++i) {
-      const T* dy = out_.dy.at(b, h) + i * out_.dy.row;
-      T* dv = out_.dv.at(b, h) + i * out_.dv.row;
       const bool used = !in_.mask || in_.mask[b * shape_.L + i];
-      std::fill_n(out_.dq.at(b, h) + i * out_.dq.row, shape_.size, T(0));
-      if (used && alone(head, i)) {
-        std::copy_n(dy, shape_.size, dv);
+      std::fill_n(dq_[i], shape_.size, T(0));
+      if (used && alone(i)) {
+        std::copy_n(dy_[i], shape_.size, dv_[i]);
         continue;
       }
-      std::fill_n(dv, shape_.size, T(0));
+      std::fill_n(dv_[i], shape_.size, T(0));
       if (!used) continue;
-      pack_row(scratch_.dy, dy, shape_.size, width_);
-      pack_row(scratch_.dq, out_.y.at(b, h) + i * out_.y.row, shape_.size, width_);
-      out_.delta[head * shape_.L + i] = dot(scratch_.dy, scratch_.dq, width_);
+      pack_row(scratch_.dy, dy_[i], shape_.size, width_);
+      pack_row(scratch_.dq, y[i], shape_.size, width_);
+      out_.delta[head_ * shape_.L + i] = dot(scratch_.dy, scratch_.dq, width_);
     }
   }
 
   /// Adds the gradients of the buckets of round r that begin at places [from, to).
-  void round(int64_t head, int64_t r, int64_t from, int64_t to) {
-    const int32_t* order = in_.order + (head * shape_.R + r) * shape_.L;
+  void round(int64_t r, int64_t from, int64_t to) {
+    const int32_t* order = in_.order + (head_ * shape_.R + r) * shape_.L;
     visit_blocks<T>(shape_, order, from, to, [&](const BucketBlock& block) {
       if (block.high - block.low == 1) return;
-      pack_block(shape_, in_, head, order, block, scratch_.strip);
+      pack_block(shape_, q_, v_, order, block, scratch_.strip);
       const int64_t rows = round_up(block.high - block.low, kRows<T>);
       for (T* gradient : {scratch_.dk, scratch_.dv}) std::fill_n(gradient, rows * width_, T(0));
       for (int64_t first = block.first; first < block.last; first += kPanel<T>) {
-        panel(head, r, block, first);
+        panel(r, block, first);
       }
-      write(head, block);
+      write(block);
     });
   }
 
  private:
-  bool alone(int64_t head, int64_t i) const {
-    return out_.log_sum[head * shape_.L + i] == -std::numeric_limits<T>::infinity();
+  bool alone(int64_t i) const {
+    return out_.log_sum[head_ * shape_.L + i] == -std::numeric_limits<T>::infinity();
   }
 
-  void panel(int64_t head, int64_t r, const BucketBlock& block, int64_t first) {
+  void panel(int64_t r, const BucketBlock& block, int64_t first) {
     const Strip<T>& strip = scratch_.strip;
     const int32_t* token = strip.token + first - block.low;
     T* const dq = scratch_.dq + (first - block.first) * width_;
     look(shape_, block, first, see_);
     for (int64_t lane = 0; lane < see_.count; ++lane) {
-      if (alone(head, token[lane])) see_.set(lane, 0, 0, -1);
+      if (alone(token[lane])) see_.set(lane, 0, 0, -1);
     }
     see_.close();
     if (!see_.any()) {
       std::fill_n(dq, see_.count * width_, T(0));
       return;
     }
-    gather(head, token);
-    set_dropout(shape_, in_, head, r, token, see_.count, dropout_);
+    gather(token);
+    set_dropout(shape_, in_, head_, r, token, see_.count, dropout_);
     panel_.q = strip.k + (first - block.low) * width_;
     panel_.dy = scratch_.dy;
     transpose_panel(scratch_.q_panel, panel_.q, see_.count, width_);
@@ -103,18 +121,19 @@ class Rounds {
                   scratch_.dv);
   }
 
-  void gather(int64_t head, const int32_t* token) {
-    const T* dy = out_.dy.at(head / shape_.H, head % shape_.H);
+  void gather(const int32_t* token) {
     for (int64_t lane = 0; lane < see_.count; ++lane) {
-      const int64_t place = head * shape_.L + token[lane];
-      pack_row(scratch_.dy + lane * width_, dy + token[lane] * out_.dy.row, shape_.size, width_);
+      const int64_t place = head_ * shape_.L + token[lane];
+      if (lane + kPrefetchRows < see_.count) {
+        prefetch_row(dy_[token[lane + kPrefetchRows]], shape_.size);
+      }
+      pack_row(scratch_.dy + lane * width_, dy_[token[lane]], shape_.size, width_);
       panel_.log_sum[lane] = out_.log_sum[place];
       panel_.delta[lane] = out_.delta[place];
     }
   }
 
-  void write(int64_t head, const BucketBlock& block) {
-    const int64_t b = head / shape_.H, h = head % shape_.H;
+  void write(const BucketBlock& block) {
     const Strip<T>& strip = scratch_.strip;
     for (int64_t j = 0; j < strip.count; ++j) {
       T* dk = scratch_.dk + j * width_;
@@ -125,9 +144,12 @@ class Rounds {
       if (query >= 0 && block.low + j < block.last) {
         add_row(dk, scratch_.dq + query * width_, width_);
       }
-      add_row(out_.dq.at(b, h) + strip.token[j] * out_.dq.row, dk, shape_.size);
-      add_row(out_.dv.at(b, h) + strip.token[j] * out_.dv.row, scratch_.dv + j * width_,
-              shape_.size);
+      if (j + kPrefetchRows < strip.count) {
+        prefetch_row(dq_[strip.token[j + kPrefetchRows]], shape_.size);
+        prefetch_row(dv_[strip.token[j + kPrefetchRows]], shape_.size);
+      }
+      add_row(dq_[strip.token[j]], dk, shape_.size);
+      add_row(dv_[strip.token[j]], scratch_.dv + j * width_, shape_.size);
     }
   }
 
@@ -136,6 +158,10 @@ class Rounds {
   const Gradients<T>& out_;
   Scratch<T>& scratch_;
   const int64_t width_;
+  int64_t head_ = 0;
+  Rows<const T> q_, v_, dy_;  // of the head
+  Rows<T> dq_, dv_;
+  bool copied_ = false;
   Visibility<T> see_;
   PanelDropout<T> dropout_;
   PanelGradient<T> panel_;
@@ -157,9 +183,7 @@ void lsh_backward(const LshShape& shape, const LshInputs<T>& in, HeadView<const 
     Carver carver(space.data() + measure.used() * omp_get_thread_num());
     Scratch<T> scratch(carver, shape);
     Rounds<T> rounds(shape, in, out, scratch);
-    walk_heads(
-        shape, [&](int64_t head, int64_t first, int64_t last) { rounds.prepare(head, first, last); },
-        [&](int64_t head, int64_t r, int64_t from, int64_t to) { rounds.round(head, r, from, to); });
+    walk_heads(shape, rounds);
   }
 }
 

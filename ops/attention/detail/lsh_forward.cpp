@@ -9,8 +9,9 @@ template <class T>
 struct Scratch {
   Strip<T> strip;
   T *queries, *scores, *step;
+  HeadCopies<T> copies;  // of q, v and y
 
-  Scratch(Carver& carver, const LshShape& shape) {
+  Scratch(Carver& carver, const LshShape& shape) : copies(carver, shape, 3) {
     const int64_t keys = block_keys<T>(shape);
     strip = carve_strip<T>(carver, keys, shape.size);
     queries = carver.take<T>(kPanel<T> * strip.width);
@@ -39,45 +40,57 @@ class Rounds {
  public:
   Rounds(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, T* log_sum, T* sum,
          Scratch<T>& scratch)
-      : shape_(shape), in_(in), y_(y), log_sum_(log_sum), sum_(sum), scratch_(scratch) {}
+      : shape_(shape), in_(in), out_(y), log_sum_(log_sum), sum_(sum), scratch_(scratch) {}
 
-  /// Clears positions [first, last) of a head.
-  void prepare(int64_t head, int64_t first, int64_t last) {
-    const int64_t b = head / shape_.H;
+  void open(int64_t head, bool whole) {
+    head_ = head;
+    const int64_t b = head / shape_.H, h = head % shape_.H;
+    q_ = head_rows(in_.q, b, h), v_ = head_rows(in_.v, b, h), y_ = head_rows(out_, b, h);
+    copied_ = whole && scratch_.copies.usable();
+    if (!copied_) return;
+    q_ = scratch_.copies.copy(0, q_), v_ = scratch_.copies.copy(1, v_);
+    y_ = scratch_.copies.rows(2);
+  }
+  void close() {
+    if (!copied_) return;
+    scratch_.copies.write_back(2, head_rows(out_, head_ / shape_.H, head_ % shape_.H));
+  }
+
+  /// Clears positions [first, last).
+  void prepare(int64_t first, int64_t last) {
+    const uint8_t* mask = in_.mask ? in_.mask + head_ / shape_.H * shape_.L : nullptr;
     for (int64_t i = first; i < last; ++i) {
-      log_sum_[head * shape_.L + i] = -std::numeric_limits<T>::infinity();
-      sum_[head * shape_.L + i] = 0;
-      if (in_.mask && !in_.mask[b * shape_.L + i]) {
-        std::fill_n(y_.at(b, head % shape_.H) + i * y_.row, shape_.size, T(0));
-      }
+      log_sum_[head_ * shape_.L + i] = -std::numeric_limits<T>::infinity();
+      sum_[head_ * shape_.L + i] = 0;
+      if (mask && !mask[i]) std::fill_n(y_[i], shape_.size, T(0));
     }
   }
 
   /// Takes in the buckets of round r that begin at places [from, to).
-  void round(int64_t head, int64_t r, int64_t from, int64_t to) {
-    const int32_t* order = in_.order + (head * shape_.R + r) * shape_.L;
+  void round(int64_t r, int64_t from, int64_t to) {
+    const int32_t* order = in_.order + (head_ * shape_.R + r) * shape_.L;
     visit_blocks<T>(shape_, order, from, to, [&](const BucketBlock& block) {
-      pack_block(shape_, in_, head, order, block, scratch_.strip);
+      pack_block(shape_, q_, v_, order, block, scratch_.strip);
       for (int64_t first = block.first; first < block.last; first += kPanel<T>) {
-        panel(head, r, block, first);
+        panel(r, block, first);
       }
     });
   }
 
  private:
-  void panel(int64_t head, int64_t r, const BucketBlock& block, int64_t first) {
+  void panel(int64_t r, const BucketBlock& block, int64_t first) {
     const Strip<T>& strip = scratch_.strip;
     look(shape_, block, first, see_);
     see_.close();
     const int32_t* token = strip.token + first - block.low;
-    const int64_t width = strip.width, place = head * shape_.L;
+    const int64_t width = strip.width, place = head_ * shape_.L;
     state_.clear();
     for (int64_t lane = 0; lane < see_.count; ++lane) {
       state_.top[lane] = log_sum_[place + token[lane]];
       state_.sum[lane] = sum_[place + token[lane]];
     }
     if (see_.any()) {
-      set_dropout(shape_, in_, head, r, token, see_.count, dropout_);
+      set_dropout(shape_, in_, head_, r, token, see_.count, dropout_);
       transpose_panel(scratch_.queries, strip.k + (first - block.low) * width, see_.count, width);
       forward_step(strip, scratch_.queries, see_, dropout_, state_, scratch_.scores, scratch_.step);
     } else if (r + 1 < shape_.R) {
@@ -86,21 +99,20 @@ class Rounds {
       std::fill_n(scratch_.step, see_.count * width, T(0));
       std::fill_n(state_.shrink, kPanel<T>, T(1));
     }
-    write(head, r, token);
+    write(r, token);
   }
 
-  void write(int64_t head, int64_t r, const int32_t* token) {
-    const int64_t b = head / shape_.H, h = head % shape_.H;
+  void write(int64_t r, const int32_t* token) {
     const bool done = r + 1 == shape_.R;
     for (int64_t lane = 0; lane < see_.count; ++lane) {
-      const int64_t place = head * shape_.L + token[lane];
+      const int64_t place = head_ * shape_.L + token[lane];
       const T sum = state_.sum[lane], top = state_.top[lane];
-      T* y = y_.at(b, h) + token[lane] * y_.row;
+      T* y = y_[token[lane]];
       const bool kept = sum_[place] != 0;
       sum_[place] = sum;
       log_sum_[place] = done ? top + std::log(sum) : top;
       if (done && sum == 0) {
-        std::copy_n(in_.v.at(b, h) + token[lane] * in_.v.row, shape_.size, y);
+        std::copy_n(v_[token[lane]], shape_.size, y);
       } else {
         update_row(y, scratch_.step + lane * scratch_.strip.width, shape_.size, kept,
                    state_.shrink[lane], done ? T(1) / sum : T(1));
@@ -110,10 +122,14 @@ class Rounds {
 
   const LshShape& shape_;
   const LshInputs<T>& in_;
-  const HeadView<T> y_;
+  const HeadView<T> out_;
   T* const log_sum_;
   T* const sum_;
   Scratch<T>& scratch_;
+  int64_t head_ = 0;
+  Rows<const T> q_, v_;  // of the head
+  Rows<T> y_;
+  bool copied_ = false;
   Visibility<T> see_;
   PanelState<T> state_;
   PanelDropout<T> dropout_;
@@ -133,9 +149,7 @@ void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, T
     Carver carver(space.data() + measure.used() * omp_get_thread_num());
     Scratch<T> scratch(carver, shape);
     Rounds<T> rounds(shape, in, y, log_sum, sum.data(), scratch);
-    walk_heads(
-        shape, [&](int64_t head, int64_t first, int64_t last) { rounds.prepare(head, first, last); },
-        [&](int64_t head, int64_t r, int64_t from, int64_t to) { rounds.round(head, r, from, to); });
+    walk_heads(shape, rounds);
   }
 }
 

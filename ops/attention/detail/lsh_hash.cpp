@@ -39,18 +39,31 @@ struct Best {
   }
 };
 
-/// z[c][i] = rotation column c . q_i for `columns` columns of a panel of positions.
+/// The columns of one head's rotation [size, columns] in groups of kRows, [group][size][kRows], the last one filled up
+/// with zeros: what a product reads lies together.
 template <class T>
-void rotate(const T* rotation, int64_t stride, int64_t columns, int64_t size, const T* panel,
-            T* z) {
+void pack_rotation(const T* rotation, int64_t size, int64_t columns, T* to) {
+  for (int64_t first = 0; first < columns; first += kRows<T>) {
+    for (int64_t k = 0; k < size; ++k) {
+      for (int64_t c = first; c < first + kRows<T>; ++c) {
+        *to++ = c < columns ? rotation[k * columns + c] : T(0);
+      }
+    }
+  }
+}
+
+/// z[c][i] = rotation column first + c . q_i for the columns [first, first + count) of a panel of positions, and for those
+/// that share a group of kRows with them; returns where column `first` lies.
+template <class T>
+const T* rotate(const T* rotation, int64_t first, int64_t count, int64_t size, const T* panel,
+                T* z) {
   constexpr int64_t P = kPanel<T>;
-  int64_t c = 0;
-  for (; c + kRows<T> <= columns; c += kRows<T>) {
-    tile_product<kRows<T>, 2, Start::zero>(size, rotation + c, 1, stride, panel, P, z + c * P, P);
+  const int64_t begin = first - first % kRows<T>;
+  for (int64_t c = begin; c < first + count; c += kRows<T>) {
+    tile_product<kRows<T>, 2, Start::zero>(size, rotation + c * size, 1, kRows<T>, panel, P,
+                                           z + (c - begin) * P, P);
   }
-  for (; c < columns; ++c) {
-    tile_product<1, 2, Start::zero>(size, rotation + c, 1, stride, panel, P, z + c * P, P);
-  }
+  return z + (first - begin) * P;
 }
 
 constexpr int64_t kColumns = 256;  // columns of z held at a time
@@ -58,41 +71,43 @@ constexpr int64_t kColumns = 256;  // columns of z held at a time
 /// One thread's scratch space.
 template <class T>
 struct Scratch {
-  T *rows, *panel, *z;
+  T *rows, *panel, *z, *rotation;
+  int64_t head = -1;  // whose rotation it holds
 
-  Scratch(Carver& carver, int64_t width) {
+  Scratch(Carver& carver, int64_t width, int64_t columns) {
     rows = carver.take<T>(kPanel<T> * width);
     panel = carver.take<T>(kPanel<T> * width);
-    z = carver.take<T>(kColumns * kPanel<T>);
+    z = carver.take<T>((kColumns + 2 * kRows<T>)*kPanel<T>);
+    rotation = carver.take<T>(round_up(columns, kRows<T>) * width);
   }
 };
 
-/// The argmax of one factor: `columns` columns of the rotation.
+/// The argmax of one factor: `columns` columns of the rotation from `start`.
 template <class T>
-void factor_index(const T* rotation, int64_t stride, int64_t columns, int64_t size,
-                  const Scratch<T>& scratch, Lane<T>* index) {
+void factor_index(int64_t start, int64_t columns, int64_t size, const Scratch<T>& scratch,
+                  Lane<T>* index) {
   Best<T> best;
   for (int64_t first = 0; first < columns; first += kColumns) {
     const int64_t count = std::min(kColumns, columns - first);
-    rotate(rotation + first, stride, count, size, scratch.panel, scratch.z);
-    for (int64_t c = 0; c < count; ++c) best.take(scratch.z + c * kPanel<T>, first + c);
+    const T* z =
+        rotate(scratch.rotation, start + first, count, size, scratch.panel, scratch.z);
+    for (int64_t c = 0; c < count; ++c) best.take(z + c * kPanel<T>, first + c);
   }
   best.write(columns, index);
 }
 
 /// Buckets of the positions [first, first + count) in all rounds; bucket is the head's [R, L].
 template <class T>
-void hash_panel(const HashShape& shape, const T* rotation, int64_t first, int64_t count,
-                const Scratch<T>& scratch, int32_t* bucket) {
+void hash_panel(const HashShape& shape, int64_t first, int64_t count, const Scratch<T>& scratch,
+                int32_t* bucket) {
   int64_t half = 0;
   for (const int64_t factor : shape.factors) half += factor / 2;
-  const int64_t stride = shape.R * half;
   for (int64_t r = 0; r < shape.R; ++r) {
     int64_t sum[kPanel<T>] = {};
     int64_t unit = 1, column = r * half;
     for (const int64_t factor : shape.factors) {
       alignas(64) Lane<T> index[kPanel<T>];
-      factor_index(rotation + column, stride, factor / 2, shape.size, scratch, index);
+      factor_index(column, factor / 2, shape.size, scratch, index);
       for (int64_t i = 0; i < count; ++i) sum[i] += unit * index[i];
       unit *= factor;
       column += factor / 2;
@@ -111,26 +126,26 @@ void lsh_hash(const HashShape& shape, HeadView<const T> q, const T* rotation, in
   int64_t columns = 0;
   for (const int64_t factor : shape.factors) columns += shape.R * (factor / 2);
   Carver measure;
-  (void)Scratch<T>(measure, width);
+  (void)Scratch<T>(measure, width, columns);
   const int threads = num_threads();
   memory::Workspace<std::byte> space(measure.used() * threads);
   const int64_t panels = (shape.L + kPanel<T> - 1) / kPanel<T>;
 #pragma omp parallel num_threads(threads)
   {
     Carver carver(space.data() + measure.used() * omp_get_thread_num());
-    const Scratch<T> scratch(carver, width);
+    Scratch<T> scratch(carver, width, columns);
 #pragma omp for collapse(2) schedule(static)
     for (int64_t head = 0; head < shape.B * shape.H; ++head) {
       for (int64_t panel = 0; panel < panels; ++panel) {
         const int64_t h = head % shape.H, first = panel * kPanel<T>;
         const int64_t count = std::min<int64_t>(kPanel<T>, shape.L - first);
-        const T* rows = q.at(head / shape.H, h) + first * q.row;
-        for (int64_t i = 0; i < count; ++i) {
-          pack_row(scratch.rows + i * width, rows + i * q.row, shape.size, width);
+        if (scratch.head != h) {
+          pack_rotation(rotation + h * shape.size * columns, shape.size, columns, scratch.rotation);
+          scratch.head = h;
         }
+        pack_rows(scratch.rows, head_rows(q, head / shape.H, h), first, count, shape.size, width);
         transpose_panel(scratch.panel, scratch.rows, count, width);
-        hash_panel(shape, rotation + h * shape.size * columns, first, count, scratch,
-                   bucket + head * shape.R * shape.L);
+        hash_panel(shape, first, count, scratch, bucket + head * shape.R * shape.L);
       }
     }
   }

@@ -19,6 +19,19 @@ struct HeadView {
   T* at(int64_t b, int64_t h) const { return data + b * batch + h * head; }
 };
 
+/// The rows of one head.
+template <class T>
+struct Rows {
+  T* data = nullptr;
+  int64_t stride = 0;
+
+  T* operator[](int64_t i) const { return data + i * stride; }
+};
+template <class T>
+Rows<T> head_rows(const HeadView<T>& view, int64_t b, int64_t h) {
+  return {view.at(b, h), view.row};
+}
+
 /// Cuts one block of bytes that the caller allocated into 64-byte aligned arrays. Constructed without memory it only
 /// adds up the sizes.
 class Carver {
@@ -39,6 +52,13 @@ class Carver {
 
 inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
+template <class T>
+[[gnu::always_inline]] inline void prefetch_row(const T* row, int64_t size) {
+  constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+  for (int64_t n = 0; n < size; n += line) __builtin_prefetch(row + n);
+}
+inline constexpr int64_t kPrefetchRows = 8;
+
 /// to[0, width) = from[0, size), then zeros. False if a value is not finite.
 template <class T>
 inline bool pack_row(T* to, const T* from, int64_t size, int64_t width) {
@@ -57,6 +77,16 @@ inline bool pack_row(T* to, const T* from, int64_t size, int64_t width) {
   }
   for (; n < width; n += kLanes<T>) store(to + n, Vector<T>{});
   return sum_lanes<T>(poison) == 0;
+}
+
+/// The rows [first, first + count) of a head one after the other, padded.
+template <class T>
+inline void pack_rows(T* to, const Rows<const T>& from, int64_t first, int64_t count, int64_t size,
+                      int64_t width) {
+  for (int64_t i = 0; i < count; ++i) {
+    if (i + kPrefetchRows < count) prefetch_row(from[first + i + kPrefetchRows], size);
+    pack_row(to + i * width, from[first + i], size, width);
+  }
 }
 
 /// to[0, size) += from[0, size).
