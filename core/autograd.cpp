@@ -3,6 +3,7 @@
 #include <tenet/core/detail/core_kernels.h>
 #include <tenet/core/graph.h>
 
+#include <limits>
 #include <queue>
 #include <unordered_map>
 
@@ -26,7 +27,9 @@ class Walk {
   Walk(const std::vector<Edge>& targets, const WalkOptions& options)
       : targets_(targets), options_(options), results_(targets.size()) {}
   ~Walk() {
-    for (Visit& visit : visits_) visit.node->end_walk();
+    for (Visit& visit : visits_) {
+      if (visit.expanded && !stops(visit)) visit.node->end_walk();
+    }
   }
   Walk(const Walk&) = delete;
   Walk& operator=(const Walk&) = delete;
@@ -36,6 +39,7 @@ class Walk {
  private:
   void discover(const std::vector<Edge>& roots);
   size_t index_of(Node* node);
+  void make_ready(size_t index);
   bool stops(const Visit& visit) const { return visit.target && options_.stop_at_targets; }
   void add_gradient(const Edge& edge, Tensor gradient);
   void finish(size_t index);
@@ -51,7 +55,7 @@ class Walk {
   Tensors results_;
   std::vector<Visit> visits_;
   std::unordered_map<Node*, size_t> index_;
-  std::priority_queue<std::pair<uint64_t, size_t>> ready_;  // latest made first
+  std::priority_queue<std::pair<uint64_t, size_t>> ready_;
 };
 
 size_t Walk::index_of(Node* node) {
@@ -109,7 +113,7 @@ Tensors Walk::run(const std::vector<Edge>& roots, Tensors droots) {
   droots.clear();
   for (size_t i = 0; i < visits_.size(); ++i) {
     if (visits_[i].expanded && visits_[i].waiting == 0) {
-      ready_.emplace(visits_[i].node->sequence(), i);
+      make_ready(i);
     }
   }
   while (!ready_.empty()) {
@@ -118,6 +122,12 @@ Tensors Walk::run(const std::vector<Edge>& roots, Tensors droots) {
     finish(index);
   }
   return std::move(results_);
+}
+
+/// The latest made comes first, which keeps few gradients waiting; leaves at once, so that their gradients count as such.
+void Walk::make_ready(size_t index) {
+  const Node& node = *visits_[index].node;
+  ready_.emplace(node.is_leaf() ? std::numeric_limits<uint64_t>::max() : node.sequence(), index);
 }
 
 void Walk::add_gradient(const Edge& edge, Tensor gradient) {
@@ -132,7 +142,8 @@ void Walk::finish(size_t index) {
     visit.grads.clear();
     return;
   }
-  apply_hooks(visit);
+  // A node at which the walk stops belongs to another graph, whose own walk runs its hooks.
+  if (!stops(visit)) apply_hooks(visit);
   if (visit.target) capture(visit);
   if (stops(visit)) return;
   Node& node = *visit.node;
@@ -178,13 +189,12 @@ void Walk::capture(const Visit& visit) {
 void Walk::accumulate_in_leaf(Leaf& leaf, Tensor gradient) {
   if (leaf.grad.defined()) {
     leaf.grad = detail::accumulate(std::move(leaf.grad), gradient);
-    return;
+  } else {
+    const bool own = options_.create_graph ||
+                     (gradient.unique() && gradient.body().storage->sole() &&
+                      detail::spans_storage(gradient));
+    leaf.grad = own ? std::move(gradient) : gradient.clone();
   }
-  const bool own = options_.create_graph ||
-                   (gradient.unique() && gradient.body().storage->users() == 1 &&
-                    gradient.body().storage->savers() == 0 && gradient.is_contiguous() &&
-                    detail::spans_storage(gradient));
-  leaf.grad = own ? std::move(gradient) : gradient.clone();
   leaf.grad.body().storage->set_category(memory::Category::gradient);
 }
 
@@ -237,7 +247,7 @@ void Walk::send(Visit& visit, Tensors gradients) {
       add_gradient(edges[i], std::move(gradients[i]));
     }
     const size_t next = index_.at(edges[i].node.get());
-    if (--visits_[next].waiting == 0) ready_.emplace(visits_[next].node->sequence(), next);
+    if (--visits_[next].waiting == 0) make_ready(next);
   }
 }
 

@@ -11,7 +11,7 @@ namespace tenet {
 
 struct BackwardOptions {
   /// The gradient of the loss with respect to y; y's shape. Undefined means 1, for a one-element y.
-  Tensor dy;
+  Tensor dy = {};
   /// Keeps what the nodes saved, so that the graph can be walked again.
   bool retain_graph = false;
   /// Records the walk itself, for second derivatives. Implies retain_graph.
@@ -19,7 +19,7 @@ struct BackwardOptions {
 };
 
 struct GradOptions {
-  Tensors dy;
+  Tensors dy = {};
   bool retain_graph = false;
   bool create_graph = false;
   /// Gives an undefined tensor, not an error, for an x that no y depends on.

@@ -47,6 +47,7 @@ class Scalar {
   int64_t as_int64() const { return integer_; }
   template <class T>
   T as() const {
+    if constexpr (std::is_same_v<T, bool>) return value_ != 0;
     return std::is_integral_v<T> ? static_cast<T>(integer_) : static_cast<T>(value_);
   }
 

@@ -26,9 +26,10 @@ Anomaly::Anomaly() : previous_(std::exchange(anomaly, true)) {}
 Anomaly::~Anomaly() { anomaly = previous_; }
 bool anomaly_enabled() { return anomaly; }
 
-Autocast::Autocast(std::optional<DType> dtype) : previous_(std::exchange(autocast, dtype)) {
+Autocast::Autocast(std::optional<DType> dtype) : previous_(autocast) {
   check(!dtype || *dtype == DType::bf16 || *dtype == DType::f16,
         "autocast: dtype {} is not a half type; use bf16 or f16", dtype ? to_string(*dtype) : "");
+  autocast = dtype;
 }
 Autocast::~Autocast() { autocast = previous_; }
 std::optional<DType> autocast_dtype() { return autocast; }

@@ -23,8 +23,8 @@ struct ExpandNode : Node {
 
 bool may_overwrite(const Tensor& a) {
   const Storage& storage = *a.body().storage.get();
-  return a.unique() && !a.requires_grad() && storage.users() == 1 && storage.savers() == 0 &&
-         !storage.external() && spans_storage(a);
+  return a.unique() && !a.requires_grad() && storage.sole() && !storage.external() &&
+         spans_storage(a);
 }
 
 }  // namespace

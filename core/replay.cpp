@@ -50,20 +50,20 @@ ReplayScope::~ReplayScope() { current_scope = outer_; }
 
 ReplayScope* ReplayScope::current() { return current_scope; }
 
-uint64_t ReplayScope::enter_section(int part) {
+void ReplayScope::enter_section(int part) {
   constexpr uint64_t radix = 0x100000001b3;  // distinct paths get distinct numbers for all practical depths
-  return std::exchange(section_, section_ * radix + static_cast<uint64_t>(part) + 1);
+  sections_.push_back(section() * radix + static_cast<uint64_t>(part) + 1);
 }
 
-void ReplayScope::write(const void* value, size_t bytes) { record_.append(section_, value, bytes); }
+void ReplayScope::write(const void* value, size_t bytes) { record_.append(section(), value, bytes); }
 
 void ReplayScope::read(void* value, size_t bytes) {
   size_t* position = nullptr;
   for (auto& [id, read] : positions_) {
-    if (id == section_) position = &read;
+    if (id == section()) position = &read;
   }
-  if (!position) position = &positions_.emplace_back(section_, 0).second;
-  const std::vector<std::byte>* values = record_.section(section_);
+  if (!position) position = &positions_.emplace_back(section(), 0).second;
+  const std::vector<std::byte>* values = record_.section(section());
   check(values && *position + bytes <= values->size(),
         "replay: the second run asks for more values than the first gave; forward() and inverse() must "
         "take the same steps, each part in its ReplaySection");
@@ -77,11 +77,11 @@ OuterReplay::~OuterReplay() { current_scope = inner_; }
 }  // namespace detail
 
 ReplaySection::ReplaySection(int part) : scope_(detail::ReplayScope::current()) {
-  if (scope_) previous_ = scope_->enter_section(part);
+  for (auto* scope = scope_; scope; scope = scope->outer()) scope->enter_section(part);
 }
 
 ReplaySection::~ReplaySection() {
-  if (scope_) scope_->leave_section(previous_);
+  for (auto* scope = scope_; scope; scope = scope->outer()) scope->leave_section();
 }
 
 }  // namespace tenet

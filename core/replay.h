@@ -45,14 +45,13 @@ class ReplayScope {
   static ReplayScope* current();
   Mode mode() const { return mode_; }
   ReplayScope* outer() const { return outer_; }
-  /// Goes into a part of the present section; returns the present section for leave_section().
-  uint64_t enter_section(int part);
+  void enter_section(int part);
+  void leave_section() { sections_.pop_back(); }
   /// Where the next read of each section begins.
   using Positions = std::vector<std::pair<uint64_t, size_t>>;
   Positions exchange_positions(Positions positions) {
     return std::exchange(positions_, std::move(positions));
   }
-  void leave_section(uint64_t section) { section_ = section; }
 
   void write(const void* value, size_t bytes);
   void read(void* value, size_t bytes);
@@ -62,8 +61,10 @@ class ReplayScope {
   ReplayRecord& record_;
   Mode mode_;
   ReplayScope* outer_;
-  uint64_t section_ = 0;
-  Positions positions_;  // read position by section
+  uint64_t section() const { return sections_.empty() ? 0 : sections_.back(); }
+
+  std::vector<uint64_t> sections_;  // a number for each path of nested sections entered
+  Positions positions_;             // read position by section
 };
 
 /// Makes the scope outside `scope` the current one while it lives.
@@ -104,7 +105,8 @@ auto replay(Make&& make) {
 
 /// Note [Sections]: inverse() usually runs the parts of a function in another order than forward() did. A part that
 /// may call replay() (dropout, say) therefore runs inside a section: `{ const ReplaySection part(1); g(y1); }` in both.
-/// Sections nest: part 1 inside part 0 is not part 1.
+/// Sections nest: part 1 inside part 0 is not part 1. A reversible function inside another enters its sections in the
+/// records of both, since its first run may have been a plain call inside the outer one.
 class ReplaySection {
  public:
   explicit ReplaySection(int part);
@@ -114,7 +116,6 @@ class ReplaySection {
 
  private:
   detail::ReplayScope* scope_;
-  uint64_t previous_ = 0;
 };
 
 }  // namespace tenet

@@ -20,7 +20,9 @@ class ReversibleNode : public detail::ReplayedNode {
     restorer->bring_back_outputs();
     Tensors y;
     for (const Saved& output : restorer->outputs()) y.push_back(output.get(*this).detach());
-    return grad_enabled() ? backward_with_graph(y, dy) : backward_once(y, dy);
+    Tensors dx = grad_enabled() ? backward_with_graph(y, dy) : backward_once(y, dy);
+    restorer->release_outputs(false);
+    return dx;
   }
 
   void saved(SavedFields& f) override {
@@ -34,7 +36,9 @@ class ReversibleNode : public detail::ReplayedNode {
   }
 
   void end_walk() noexcept override {
-    if (restorer) restorer->release_inputs();
+    if (!restorer) return;
+    restorer->release_inputs();
+    restorer->release_outputs(true);
   }
 
  private:
@@ -123,8 +127,9 @@ InverseAndGrad ReversibleFunction::inverse_and_grad(const Tensors& y, const Tens
 }
 
 Tensors reversible(std::shared_ptr<ReversibleFunction> f, Tensors&& x) {
-  const std::vector<bool> may_release(x.size(), true);
-  return detail::apply_reversible(std::move(f), std::move(x), may_release);
+  Tensors y = detail::apply_reversible(std::move(f), x, std::vector<bool>(x.size(), true));
+  x.clear();
+  return y;
 }
 
 namespace detail {
@@ -143,14 +148,16 @@ Tensors apply_reversible(std::shared_ptr<ReversibleFunction> f, Tensors x,
   Tensors y = node->run_forward(f->name(), restorer->record(), x,
                                 [&](const Tensors& inputs) { return f->forward(inputs); });
   if (!node->attach(y)) return y;
-  for (const Tensor& output : y) {
-    restorer->outputs().emplace_back(output, Storage::Holder::reversible);
-  }
+  const auto sharing = [](const Tensors& list, const Tensor& tensor) {
+    const Storage* storage = tensor.body().storage.get();
+    return std::count_if(list.begin(), list.end(), [&](const Tensor& other) {
+      return other.body().storage.get() == storage;
+    });
+  };
+  for (const Tensor& output : y) restorer->add_output(output, sharing(x, output) > 0);
+  for (const Saved& captured : node->captured) restorer->watch(captured);
   for (size_t i = 0; i < x.size(); ++i) {
-    Storage* storage = x[i].body().storage.get();
-    const auto shares = [&](const Tensor& other) { return other.body().storage.get() == storage; };
-    const bool alone = std::count_if(x.begin(), x.end(), shares) == 1 &&
-                       std::none_of(y.begin(), y.end(), shares);
+    const bool alone = sharing(x, x[i]) == 1 && sharing(y, x[i]) == 0;
     restorer->add_input(x[i], may_release[i] && alone);
   }
   node->restorer = std::move(restorer);
@@ -161,6 +168,16 @@ Restorer::Restorer(std::shared_ptr<ReversibleFunction> f, std::string name)
     : f_(std::move(f)), name_(std::move(name)) {}
 
 Restorer::~Restorer() = default;
+
+void Restorer::add_output(const Tensor& y, bool aliases_input) {
+  outputs_.emplace_back(y, Storage::Holder::reversible);
+  aliases_input_.push_back(aliases_input);
+}
+
+void Restorer::watch(const Saved& captured) {
+  const Storage& storage = *captured.storage();
+  captured_.push_back({storage.version_counter(), storage.version(), captured.shape()});
+}
 
 void Restorer::add_input(const Tensor& x, bool may_release) {
   Storage& storage = *x.body().storage.get();
@@ -196,6 +213,12 @@ Storage* Restorer::first_released_output() const {
 void Restorer::bring_back_outputs() {
   // A chain of inverses with an explicit stack: the top is the one that can run next.
   std::vector<std::shared_ptr<Restorer>> chain{shared_from_this()};
+  struct LetGo {
+    ~LetGo() {
+      for (size_t i = 1; i < chain.size(); ++i) chain[i]->release_outputs(true);
+    }
+    const std::vector<std::shared_ptr<Restorer>>& chain;
+  } const after_exception{chain};
   while (true) {
     Restorer& top = *chain.back();
     if (Storage* missing = top.first_released_output()) {
@@ -205,9 +228,8 @@ void Restorer::bring_back_outputs() {
     }
     if (chain.size() == 1) return;
     top.restore();
-    const std::shared_ptr<Restorer> done = std::move(chain.back());
+    top.release_outputs(false);
     chain.pop_back();
-    for (const Saved& output : done->outputs_) output.storage()->release_if_unused();
   }
 }
 
@@ -221,6 +243,13 @@ void Restorer::restore() {
     check(!output.changed(), "{}: an output of shape {} was changed in place; change a clone() instead",
           name_, output.shape());
     y.push_back(output.tensor());
+  }
+  for (const Watched& captured : captured_) {
+    const uint32_t version = captured.counter->load(std::memory_order_relaxed);
+    check(version == captured.version,
+          "{}: a captured tensor of shape {} was changed in place after forward() read it (version {}, "
+          "read at {}); run backward before changing it",
+          name_, captured.shape, version, captured.version);
   }
   ++reversible_counters().inverse_calls;
   put_back(f_->inverse(y));
@@ -246,9 +275,7 @@ Tensors Restorer::put_back(Tensors x) {
     Storage* target = inputs_[i].storage;
     if (!target || !target->released()) continue;
     Storage& source = *x[i].body().storage.get();
-    const bool sole = x[i].unique() && source.users() == 1 && source.savers() == 0 &&
-                      !source.external() && !source.restorer();
-    if (sole) {
+    if (x[i].unique() && source.sole() && !source.external() && !source.restorer()) {
       target->restore_from(source);
     } else {
       target->restore_copy(source.data());
@@ -267,7 +294,13 @@ void Restorer::withdraw() noexcept {
 
 void Restorer::release_inputs() noexcept {
   for (Input& input : inputs_) {
-    if (input.storage) input.storage->release_if_unused();
+    if (input.storage) input.storage->let_go();
+  }
+}
+
+void Restorer::release_outputs(bool all) noexcept {
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    if (outputs_[i].defined() && (all || !aliases_input_[i])) outputs_[i].storage()->let_go();
   }
 }
 

@@ -48,7 +48,7 @@ struct ReversibleFunction {
   virtual std::string name() const { return "reversible"; }
 };
 
-/// y = f(x), one node in the graph. An rvalue argument may be released; an lvalue stays.
+/// y = f(x), one node in the graph. An rvalue argument may be released; an lvalue stays. If f throws, all are as before.
 ///
 ///     Tensors y = reversible(coupling, std::move(x1), std::move(x2));
 template <class... T>
@@ -89,6 +89,11 @@ class Restorer : public std::enable_shared_from_this<Restorer> {
   std::vector<Saved>& outputs() { return outputs_; }
   ReversibleFunction& function() { return *f_; }
 
+  /// Keeps `y` for inverse(). One that `aliases_input` is also an output of an earlier node, which needs it after this one.
+  void add_output(const Tensor& y, bool aliases_input);
+  /// Remembers the version of what forward() read beside its inputs, without holding it: that could close a cycle.
+  void watch(const Saved& captured);
+
   /// Lets `x` be released once nobody else needs it, if that is sound.
   void add_input(const Tensor& x, bool may_release);
   void forget(const Storage& storage);
@@ -100,6 +105,8 @@ class Restorer : public std::enable_shared_from_this<Restorer> {
   void withdraw() noexcept;
   /// Lets go of the inputs again, where that is sound.
   void release_inputs() noexcept;
+  /// Lets go of the outputs again: of those that no earlier node needs, or of all.
+  void release_outputs(bool all) noexcept;
 
  private:
   struct Input {
@@ -110,6 +117,12 @@ class Restorer : public std::enable_shared_from_this<Restorer> {
     bool verify;
   };
 
+  struct Watched {
+    std::shared_ptr<const std::atomic<uint32_t>> counter;
+    uint32_t version;
+    Shape shape;
+  };
+
   Storage* first_released_output() const;
   void restore();
 
@@ -117,7 +130,9 @@ class Restorer : public std::enable_shared_from_this<Restorer> {
   std::string name_;
   ReplayRecord record_;
   std::vector<Saved> outputs_;
+  std::vector<bool> aliases_input_;  // per output
   std::vector<Input> inputs_;
+  std::vector<Watched> captured_;
 };
 
 Tensors apply_reversible(std::shared_ptr<ReversibleFunction> f, Tensors x,
@@ -137,10 +152,12 @@ template <class... T>
   requires(std::is_same_v<std::remove_cvref_t<T>, Tensor> && ...)
 Tensors reversible(std::shared_ptr<ReversibleFunction> f, T&&... x) {
   const std::vector<bool> may_release{(!std::is_lvalue_reference_v<T> && !std::is_const_v<T>)...};
-  Tensors list;
-  list.reserve(sizeof...(T));
-  (list.push_back(std::forward<T>(x)), ...);
-  return detail::apply_reversible(std::move(f), std::move(list), may_release);
+  Tensors y = detail::apply_reversible(std::move(f), Tensors{x...}, may_release);
+  const auto give_up = []<class X>(X&& handle) {
+    if constexpr (!std::is_lvalue_reference_v<X> && !std::is_const_v<X>) handle = Tensor();
+  };
+  (give_up(std::forward<T>(x)), ...);
+  return y;
 }
 
 }  // namespace tenet

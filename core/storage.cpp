@@ -61,22 +61,29 @@ std::shared_ptr<Restorer> Storage::forget_restorer() {
   restorer_->forget(*this);
   const std::lock_guard lock(waiting().mutex);
   waiting().storages.erase(this);
+  restored_ = false;
   return std::exchange(restorer_, nullptr);
 }
 
 void Storage::release_if_unused() {
   memory::Buffer freed;
   const std::lock_guard lock(waiting().mutex);
-  if (!restorer_ || !data_ || users() > 0 || savers() > 0) return;
+  if (!restorer_ || !data_ || restored_ || users() > 0 || savers() > 0) return;
   freed = std::move(buffer_);
   data_ = nullptr;
   ++reversible_counters().releases;
+}
+
+void Storage::let_go() {
+  restored_ = false;
+  release_if_unused();
 }
 
 void Storage::restore_from(Storage& source) {
   buffer_ = std::exchange(source.buffer_, memory::Buffer());
   source.data_ = nullptr;
   data_ = buffer_.data();
+  restored_ = true;
   buffer_.set_category(memory::Category::activation);
 }
 
@@ -85,6 +92,7 @@ void Storage::restore_copy(const std::byte* source) {
   std::memcpy(copy.data(), source, static_cast<size_t>(bytes_));
   buffer_ = std::move(copy);
   data_ = buffer_.data();
+  restored_ = true;
 }
 
 void dispose(std::shared_ptr<void> object) noexcept {

@@ -36,13 +36,17 @@ class Storage {
   bool released() const { return data_ == nullptr && bytes_ > 0; }
 
   /// Counts in-place changes; what was saved at another version is an error, never a wrong gradient.
-  uint32_t version() const { return version_.load(std::memory_order_relaxed); }
-  void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
+  uint32_t version() const { return version_->load(std::memory_order_relaxed); }
+  void bump_version() { version_->fetch_add(1, std::memory_order_relaxed); }
+  /// The counter itself, for those who watch a storage without holding it.
+  std::shared_ptr<const std::atomic<uint32_t>> version_counter() const { return version_; }
 
   void set_category(memory::Category category) { buffer_.set_category(category); }
 
   int users() const { return count(Holder::user); }
   int savers() const { return count(Holder::saver); }
+  /// Whether there is one holder of any kind.
+  bool sole() const { return references_.load() == 1; }
 
   /// The bytes may go once nobody but reversible nodes holds them: at once, or when the last other holder leaves.
   void permit_release(std::shared_ptr<Restorer> restorer);
@@ -51,7 +55,9 @@ class Storage {
   std::shared_ptr<Restorer> forget_restorer();
   /// Frees the bytes if they may go now.
   void release_if_unused();
-  /// Puts rebuilt bytes in place. `source` must be the sole holder of its buffer, of the same size.
+  /// Ends the hold that restoring put on the bytes; frees them if they may go now.
+  void let_go();
+  /// Puts rebuilt bytes in place, where they stay until let_go(). `source` must have one holder and the same size.
   void restore_from(Storage& source);
   void restore_copy(const std::byte* source);
 
@@ -66,8 +72,9 @@ class Storage {
   int64_t bytes_ = 0;
   Device device_;
   bool external_ = false;
+  bool restored_ = false;  // stays whoever leaves, until let_go()
   std::function<void()> on_destroy_;
-  std::atomic<uint32_t> version_{0};
+  std::shared_ptr<std::atomic<uint32_t>> version_ = std::make_shared<std::atomic<uint32_t>>(0);
   std::atomic<int> holders_[3] = {};
   std::atomic<int> references_{0};
   std::shared_ptr<Restorer> restorer_;

@@ -4,13 +4,21 @@
 #include <tenet/core/tensor.h>
 #include <tenet/core/view.h>
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 
 namespace tenet {
 namespace {
 
 Tensor make(Shape shape, DType dtype, int fraction_bits, Device device) {
-  for (int64_t size : shape) check(size >= 0, "empty: shape {} has a negative size", shape);
+  int64_t bytes = itemsize(dtype);
+  bool fits = true;
+  for (int64_t size : shape) {
+    check(size >= 0, "empty: shape {} has a negative size", shape);
+    fits = !__builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes) && fits;
+  }
+  check(fits && bytes <= std::numeric_limits<int64_t>::max() / 2, "empty: shape {} is too large", shape);
   auto body = std::make_shared<detail::TensorBody>();
   auto storage = std::make_unique<detail::Storage>(shape.numel() * itemsize(dtype), device);
   body->storage = {storage.release(), detail::Storage::Holder::user};

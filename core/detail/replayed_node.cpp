@@ -2,6 +2,8 @@
 #include <tenet/core/detail/core_kernels.h>
 #include <tenet/core/detail/replayed_node.h>
 
+#include <algorithm>
+
 namespace tenet {
 namespace {
 
@@ -42,7 +44,10 @@ Tensors ReplayedNode::run_forward(const std::string& name, ReplayRecord& record,
     y = f(inputs);
   }
   // A function may hand an input or a captured tensor through: its output is then a new view.
-  for (Tensor& output : y) output = output.detach();
+  for (Tensor& output : y) {
+    if (output.requires_grad()) captures.note(output);
+    output = output.detach();
+  }
   input_count = x.size();
   for (const CaptureList::Item& item : captures.items()) {
     edges.push_back(item.edge);
@@ -98,7 +103,8 @@ Tensors ReplayedNode::differentiate_replay(ReplayRecord& record, Tensors x, cons
   std::vector<Edge> targets;
   std::vector<size_t> places;
   for (size_t i = 0; i < edges().size(); ++i) {
-    if (!edges()[i]) continue;
+    // The walk gives the whole gradient of a place; a tensor that came in twice gets it once.
+    if (!edges()[i] || std::count(targets.begin(), targets.end(), edges()[i]) > 0) continue;
     targets.push_back(edges()[i]);
     places.push_back(i);
   }
