@@ -1,4 +1,5 @@
-/// Files that are replaced whole or not at all, one at a time or several as one set.
+/// Files that are replaced as one set, whole or not at all; for a single file see
+/// core/atomic_file.h.
 ///
 /// Note [Replacing a set of files]. rename() replaces one file atomically, a checkpoint is several.
 /// So the new set is written into FOLDER/.saving and flushed to the disk; one rename to
@@ -11,24 +12,13 @@
 /// read, copy or upload them.
 #pragma once
 
+#include <tenet/core/atomic_file.h>
+
 #include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace tenet {
-
-/// For tests: called before each system call with its name and path; a number other than 0 is the
-/// errno it fails with.
-using FileFault = std::function<int(std::string_view call, const std::string& path)>;
-
-/// Replaces one file: writes it under another name in the same folder, flushes, renames, flushes
-/// the folder. Error: anything failed; the older file, if any, is untouched.
-void atomic_write(const std::string& path, std::string_view bytes, const FileFault& fault = {});
-
-/// Writes a new file and nothing more: neither flushed nor atomic, for use inside
-/// AtomicFolder::save.
-void write_file(const std::string& path, std::string_view bytes, const FileFault& fault = {});
 
 /// A folder in which the named files are replaced as one set; other files may live beside them. One
 /// writer at a time; a reader that comes in the middle of another process's save may have to try
