@@ -1,36 +1,33 @@
-/// Adafactor, as the Reformer's authors used it.
+/// Adafactor.
 #pragma once
 
 #include <tenet/optim/optimizer.h>
 
 namespace tenet::optim {
 
+/// As the Reformer's authors used it (trax, `optimizers/base.py`, October 2019).
 struct AdafactorOptions {
-  double learning_rate = 1e-2;      // relative to the parameter's size if multiply_by_parameter_scale
+  double learning_rate = 0.05;  // relative to each parameter's scale, unless that is switched off
+  bool factored = true;
   bool multiply_by_parameter_scale = true;
-  double clipping_threshold = 1.0;  // of the update's root mean square
-  double decay_rate = 0.8;
-  double epsilon1 = 1e-30;          // added to the squared gradient
-  double epsilon2 = 1e-3;           // smallest parameter scale
-  double weight_decay = 1e-5;
+  double clipping_threshold = 1.0;
+  double decay_exponent = 0.8;
+  double eps1 = 1e-30, eps2 = 1e-3;
+  double weight_decay = 1e-5;  // per step, not multiplied by the learning rate
 };
 
-/// The second moment of a matrix kept as its row and column means, no momentum. With b = 1 - t^-decay_rate, t from 1:
-/// s = g^2 + eps1; row = b row + (1-b) mean_col(s), col = b col + (1-b) mean_row(s), v = row col^T / mean(row);
-/// u = g / sqrt(v), u /= max(1, rms(u) / clipping_threshold);
-/// w -= rate * max(rms(w), eps2) * u + weight_decay * w.
-/// Leading axes of tensors with more than two are batches; vectors keep v whole. Shazeer and Stern, "Adafactor" (2018).
+/// Second moments in O(rows + columns) memory. With beta2_t = 1 - t^-decay_exponent (t from 1) and
+/// q = dw^2 + eps1: row = beta2 row + (1 - beta2) mean_columns(q), column likewise, and y = dw /
+/// sqrt(row column / mean(row)) for tensors of two axes or more (the last two; axes of size 1 do
+/// not count), y = dw / sqrt(v) for others; y /= max(1, rms(y) / clipping_threshold);  w = (1 -
+/// weight_decay) w - learning_rate max(rms(w), eps2) y. Shazeer and Stern, "Adafactor" (2018),
+/// without momentum.
 class Adafactor : public Optimizer {
  public:
-  explicit Adafactor(NamedTensors parameters, AdafactorOptions options = {});
-  explicit Adafactor(const std::vector<Tensor>& parameters, AdafactorOptions options = {})
-      : Adafactor(numbered(parameters), options) {}
+  explicit Adafactor(ParameterList parameters, AdafactorOptions options = {});
 
  protected:
-  Shape slot_shape(size_t slot, const Shape& parameter) const override;
-  bool has_slot(size_t slot, const Shape& parameter) const override;
-  void update(const Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& slots,
-              int64_t t) override;
+  void update(const std::vector<Active>& active, int64_t step) override;
 
  private:
   AdafactorOptions options_;

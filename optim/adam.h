@@ -7,40 +7,39 @@ namespace tenet::optim {
 
 struct AdamOptions {
   double learning_rate = 1e-3;
-  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-  double weight_decay = 0;  // Adam: added to the gradient; AdamW: decoupled
+  double beta1 = 0.9, beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0;  // lambda: added to the gradient as lambda w
 };
 
-/// m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, w -= rate * m/(1-b1^t) / (sqrt(v/(1-b2^t)) + eps).
-/// Kingma and Ba, "Adam" (2015).
+/// m = beta1 m + (1 - beta1) dw;  v = beta2 v + (1 - beta2) dw^2;
+/// w -= learning_rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
+/// Kingma and Ba, "Adam" (2015), algorithm 1. t counts steps of the optimizer.
 class Adam : public Optimizer {
  public:
-  explicit Adam(NamedTensors parameters, AdamOptions options = {});
-  explicit Adam(const std::vector<Tensor>& parameters, AdamOptions options = {})
-      : Adam(numbered(parameters), options) {}
+  explicit Adam(ParameterList parameters, AdamOptions options = {});
 
  protected:
-  Adam(NamedTensors parameters, AdamOptions options, bool decoupled);
-  void update(const Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& slots,
-              int64_t t) override;
+  Adam(ParameterList parameters, AdamOptions options, std::string name, bool decoupled);
+  void update(const std::vector<Active>& active, int64_t step) override;
 
  private:
   AdamOptions options_;
-  bool decoupled_ = false;
+  bool decoupled_;
 };
 
 struct AdamWOptions {
   double learning_rate = 1e-3;
-  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+  double beta1 = 0.9, beta2 = 0.999;
+  double eps = 1e-8;
   double weight_decay = 1e-2;
 };
 
-/// Adam after w -= rate * weight_decay * w. Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019).
+/// Adam that also multiplies w by 1 - learning_rate weight_decay and leaves the gradient as it is.
+/// Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019), algorithm 2.
 class AdamW : public Adam {
  public:
-  explicit AdamW(NamedTensors parameters, AdamWOptions options = {});
-  explicit AdamW(const std::vector<Tensor>& parameters, AdamWOptions options = {})
-      : AdamW(numbered(parameters), options) {}
+  explicit AdamW(ParameterList parameters, AdamWOptions options = {});
 };
 
 }  // namespace tenet::optim

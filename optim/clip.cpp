@@ -1,7 +1,4 @@
-#include <tenet/core/error.h>
-#include <tenet/core/grad_mode.h>
-#include <tenet/core/parallel.h>
-#include <tenet/ops/inplace.h>
+#include <tenet/ops/update/update.h>
 #include <tenet/optim/clip.h>
 
 #include <cmath>
@@ -9,69 +6,61 @@
 namespace tenet::optim {
 namespace {
 
-constexpr int64_t block = 4096;
-constexpr int most_in_a_row = 10;
+/// The gradients, made contiguous where they were not.
+std::vector<Tensor> gradients_of(const std::vector<Tensor>& parameters) {
+  std::vector<Tensor> gradients;
+  for (const Tensor& parameter : parameters) {
+    const Tensor gradient = parameter.grad();
+    if (!gradient.defined()) continue;
+    if (!gradient.is_contiguous()) parameter.set_grad(gradient.detach().contiguous());
+    gradients.push_back(parameter.grad());
+  }
+  return gradients;
+}
 
-/// Sum of squares in blocks that do not depend on the number of threads.
-template <class T>
-double sum_of_squares(const T* x, int64_t count) {
-  const int64_t blocks = (count + block - 1) / block;
-  std::vector<double> sums(static_cast<size_t>(blocks));
-  parallel_for(blocks, 4, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      double lanes[8] = {};
-      const int64_t last = std::min(count, (b + 1) * block);
-      for (int64_t i = b * block; i < last; ++i) {
-        lanes[i % 8] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
-      }
-      double sum = 0;
-      for (double lane : lanes) sum += lane;
-      sums[static_cast<size_t>(b)] = sum;
-    }
-  });
-  double total = 0;
-  for (double sum : sums) total += sum;
-  return total;
+double norm_of(const std::vector<Tensor>& gradients) {
+  if (gradients.empty()) return 0;
+  std::vector<View> views;
+  for (const Tensor& gradient : gradients) views.push_back(view(gradient));
+  double sum = 0;
+  detail::square_sum_kernel(gradients[0].device(), views, &sum);
+  return std::sqrt(sum);
 }
 
 }  // namespace
 
-double grad_norm(const NamedTensors& parameters) {
-  double total = 0;
-  for (const auto& [name, parameter] : parameters) {
-    if (!parameter.grad().defined()) continue;
-    const Tensor gradient = parameter.grad().detach().contiguous();
-    total += gradient.dtype() == DType::f64
-                 ? sum_of_squares(gradient.data<double>(), gradient.numel())
-                 : sum_of_squares(gradient.to(DType::f32).data<float>(), gradient.numel());
-  }
-  return std::sqrt(total);
+double gradient_norm(const std::vector<Tensor>& parameters) {
+  return norm_of(gradients_of(parameters));
 }
 
-double clip_grad_norm(const NamedTensors& parameters, double limit) {
-  const double norm = grad_norm(parameters);
-  if (!std::isfinite(norm) || norm <= limit) return norm;
-  const NoGrad scope;
-  for (const auto& [name, parameter] : parameters) {
-    if (parameter.grad().defined()) mul_(parameter.grad(), limit / norm);
+double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm) {
+  check(max_norm > 0, "clip_grad_norm: max_norm is {}; it must be positive", max_norm);
+  const std::vector<Tensor> gradients = gradients_of(parameters);
+  const double norm = norm_of(gradients);
+  if (!std::isfinite(norm) || norm <= max_norm) return norm;
+  std::vector<View> views;
+  for (const Tensor& gradient : gradients) {
+    views.push_back(view(gradient));
+    gradient.bump_version();
   }
+  detail::scale_kernel(gradients[0].device(), views, max_norm / norm);
   return norm;
 }
 
-bool StepGuard::step(Optimizer& optimizer, double limit) {
-  const double norm = limit > 0 ? clip_grad_norm(optimizer.parameters(), limit)
-                                : grad_norm(optimizer.parameters());
+double StepGuard::step(Optimizer& optimizer, double max_norm) {
+  const double norm = max_norm > 0 ? clip_grad_norm(optimizer.parameters(), max_norm)
+                                   : gradient_norm(optimizer.parameters());
   if (std::isfinite(norm)) {
-    in_a_row_ = 0;
     optimizer.step();
-    return true;
+    skipped_in_a_row_ = 0;
+    return norm;
   }
   ++skipped_;
-  ++in_a_row_;
-  check(in_a_row_ < most_in_a_row,
-        "optimizer: the gradient norm was not finite in {} steps in a row; lower the learning rate",
-        in_a_row_);
-  return false;
+  ++skipped_in_a_row_;
+  check(skipped_in_a_row_ < most_in_a_row_,
+        "step: the gradients were not finite {} times in a row; lower the learning rate",
+        skipped_in_a_row_);
+  return norm;
 }
 
 }  // namespace tenet::optim

@@ -1,34 +1,38 @@
-/// The size of gradients, and steps that are left out.
+/// Keeping gradients within bounds.
 #pragma once
 
 #include <tenet/optim/optimizer.h>
 
-#include <cstdint>
-
 namespace tenet::optim {
 
-/// sqrt of the sum of squares of all gradients, added in f64 in a fixed order: the same bits for any number of threads.
-double grad_norm(const NamedTensors& parameters);
+/// The Euclidean norm of all gradients together, added up in f64 in an order that threads do not
+/// change. Parameters without a gradient count as zero. NaN or infinite if an element is.
+double gradient_norm(const std::vector<Tensor>& parameters);
 
-/// Scales all gradients so that their norm is at most `limit`; returns the norm before. A norm that is not finite is
-/// returned and nothing scaled.
-double clip_grad_norm(const NamedTensors& parameters, double limit);
+/// Scales the gradients so that their norm is at most `max_norm`; gives the norm before. A norm
+/// that is not finite changes nothing. Error unless max_norm is positive.
+double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm);
 
-/// Steps an optimizer unless a gradient is not finite. Skipped steps are counted; ten in a row are an Error.
+/// Takes an optimizer's steps, but not those whose gradients are not finite.
 class StepGuard {
  public:
-  /// Clips to `limit` (0: no limit) and steps. Returns whether the step was taken.
-  bool step(Optimizer& optimizer, double limit);
+  explicit StepGuard(int64_t most_in_a_row = 10) : most_in_a_row_(most_in_a_row) {}
+
+  /// Clips to max_norm (0: no clipping) and steps, or skips and counts the step if the norm is not
+  /// finite. Gives the norm. Error at the most_in_a_row-th skipped step in a row.
+  double step(Optimizer& optimizer, double max_norm = 0);
 
   int64_t skipped() const { return skipped_; }
-  int64_t skipped_in_a_row() const { return in_a_row_; }
-  void restore(int64_t skipped, int64_t in_a_row) {
+  int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
+  /// Goes on counting from a saved run.
+  void restore(int64_t skipped, int64_t skipped_in_a_row) {
     skipped_ = skipped;
-    in_a_row_ = in_a_row;
+    skipped_in_a_row_ = skipped_in_a_row;
   }
 
  private:
-  int64_t skipped_ = 0, in_a_row_ = 0;
+  int64_t most_in_a_row_;
+  int64_t skipped_ = 0, skipped_in_a_row_ = 0;
 };
 
 }  // namespace tenet::optim

@@ -1,57 +1,91 @@
-/// Optimizers: what turns gradients into steps.
+/// Optimizer: what turns gradients into changes of parameters.
 #pragma once
 
 #include <tenet/core/tensor.h>
 
-#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace tenet::optim {
 
-using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+/// The tensors to train, by name: `model.named_parameters()`, or `model.parameters()`, which names
+/// them "0", "1", ...
+class ParameterList {
+ public:
+  ParameterList(
+      std::vector<std::pair<std::string, Tensor>> named)  // NOLINT(google-explicit-constructor)
+      : named_(std::move(named)) {}
+  ParameterList(const std::vector<Tensor>& tensors);  // NOLINT(google-explicit-constructor)
 
-/// Holds parameters and what the method keeps for each. A parameter without a gradient is left alone. One step makes one
-/// parallel pass over each parameter and gives the same bits for any number of threads.
+  const std::vector<std::pair<std::string, Tensor>>& named() const { return named_; }
+
+ private:
+  std::vector<std::pair<std::string, Tensor>> named_;
+};
+
+/// The base of all optimizers. A step has the same bits with any number of threads.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
 
-  /// Changes every parameter that has a gradient, in place.
+  /// Changes every parameter that has a gradient. No parameter has changed if it throws.
   void step();
   /// Drops the gradients.
   void clear_grad();
 
   double learning_rate() const { return learning_rate_; }
   void set_learning_rate(double rate) { learning_rate_ = rate; }
-  const NamedTensors& parameters() const { return parameters_; }
+  /// How many steps were taken.
+  int64_t steps() const { return steps_; }
+  const std::vector<Tensor>& parameters() const { return parameters_; }
 
-  /// Everything beside the parameters that the next step depends on, by name: copies share the elements.
+  /// "step" and, for each parameter, "<parameter>.<what>". They share their elements with the
+  /// optimizer. Loaded into a new optimizer with the same options, they continue to the same bits.
   std::map<std::string, Tensor> state() const;
-  /// Puts back a state(). Error: a name or shape that does not belong; nothing is changed then.
+  /// Error: every name that is missing or unexpected and every shape that differs; nothing has
+  /// changed then.
   void load_state(const std::map<std::string, Tensor>& state);
 
  protected:
-  /// `slots` names the tensors kept per parameter, of the shapes that slot_shape() gives.
-  Optimizer(NamedTensors parameters, double learning_rate, std::vector<std::string> slots);
-  static NamedTensors numbered(const std::vector<Tensor>& parameters);
+  /// A parameter in a step, contiguous like its gradient.
+  struct Active {
+    size_t index;
+    Tensor value, gradient;
+  };
 
-  /// Shape of one slot of a parameter; an empty optional leaves it out.
-  virtual Shape slot_shape(size_t slot, const Shape& parameter) const;
-  virtual bool has_slot(size_t /*slot*/, const Shape& /*parameter*/) const { return true; }
-  void make_slots();
-  /// One parameter's step number `t` (from 1). `slots` are its tensors, undefined where left out.
-  virtual void update(const Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& slots,
-                      int64_t t) = 0;
+  /// Error: no parameters, one given twice, or one that is not floating-point or not contiguous.
+  Optimizer(ParameterList parameters, double learning_rate, std::string name);
+
+  /// Adds to every parameter a zero tensor of state, of the std::optional<Shape> that
+  /// `shape(parameter)` gives.
+  template <class ShapeOf>
+  void add_state(const std::string& what, ShapeOf&& shape) {
+    std::vector<Tensor> tensors;
+    for (const Tensor& parameter : parameters_) {
+      tensors.push_back(zero_state(parameter, shape(parameter)));
+    }
+    state_.emplace_back(what, std::move(tensors));
+  }
+  /// The i-th state, in the order of add_state(), of parameter `index`, for writing.
+  Tensor state_of(size_t i, size_t index);
+
+  /// Step number `step`, counted from 1.
+  virtual void update(const std::vector<Active>& active, int64_t step) = 0;
 
  private:
-  NamedTensors parameters_;
+  static Tensor zero_state(const Tensor& parameter, const std::optional<Shape>& shape);
+
+  std::string name_;
+  std::vector<std::string> names_;
+  std::vector<Tensor> parameters_;
+  std::vector<std::pair<std::string, std::vector<Tensor>>> state_;
   double learning_rate_;
-  std::vector<std::string> slot_names_;
-  std::vector<std::vector<Tensor>> slots_;  // by parameter
-  std::vector<int64_t> steps_;              // by parameter
+  int64_t steps_ = 0;
 };
 
 }  // namespace tenet::optim

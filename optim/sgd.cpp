@@ -1,29 +1,29 @@
-#include <tenet/core/dtype.h>
-#include <tenet/core/parallel.h>
+#include <tenet/ops/update/update.h>
 #include <tenet/optim/sgd.h>
 
 namespace tenet::optim {
 
-Sgd::Sgd(NamedTensors parameters, SgdOptions options)
-    : Optimizer(std::move(parameters), options.learning_rate, {"momentum"}), options_(options) {
-  make_slots();
+Sgd::Sgd(ParameterList parameters, SgdOptions options)
+    : Optimizer(std::move(parameters), options.learning_rate, "sgd"), options_(options) {
+  check(!options.nesterov || options.momentum > 0, "sgd: nesterov needs a momentum, which is {}",
+        options.momentum);
+  if (options.momentum != 0) {
+    add_state("momentum", [](const Tensor& parameter) { return parameter.shape(); });
+  }
 }
 
-void Sgd::update(const Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& slots,
-                 int64_t) {
-  dispatch(TypeList<float, double>(), parameter.dtype(), "sgd", [&]<class T>() {
-    T* w = parameter.mutable_data<T>();
-    const T* g = gradient.data<T>();
-    T* b = slots[0].defined() ? slots[0].mutable_data<T>() : nullptr;
-    const T rate = T(learning_rate()), momentum = T(options_.momentum), decay = T(options_.weight_decay);
-    parallel_for(parameter.numel(), 16384, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        T direction = g[i] + decay * w[i];
-        if (b) direction = b[i] = momentum * b[i] + direction;
-        w[i] -= rate * direction;
-      }
-    });
-  });
+void Sgd::update(const std::vector<Active>& active, int64_t) {
+  std::vector<detail::SgdTensor> tensors;
+  for (const auto& [index, value, gradient] : active) {
+    tensors.push_back({.w = view(value),
+                       .dw = view(gradient),
+                       .momentum = options_.momentum != 0 ? view(state_of(0, index)) : View()});
+  }
+  detail::sgd_update_kernel(active[0].value.device(), tensors,
+                            {.rate = learning_rate(),
+                             .momentum = options_.momentum,
+                             .l2 = options_.weight_decay,
+                             .nesterov = options_.nesterov});
 }
 
 }  // namespace tenet::optim

@@ -8,20 +8,18 @@ namespace tenet::optim {
 struct SgdOptions {
   double learning_rate = 1e-2;
   double momentum = 0;
-  double weight_decay = 0;
+  bool nesterov = false;
+  double weight_decay = 0;  // lambda: added to the gradient as lambda w
 };
 
-/// b = momentum * b + g + weight_decay * w, w -= rate * b.
+/// w -= learning_rate dw; with momentum u = momentum u + dw and w -= learning_rate u, or, if
+/// nesterov, w -= learning_rate (dw + momentum u). Sutskever et al. (2013).
 class Sgd : public Optimizer {
  public:
-  explicit Sgd(NamedTensors parameters, SgdOptions options = {});
-  explicit Sgd(const std::vector<Tensor>& parameters, SgdOptions options = {})
-      : Sgd(numbered(parameters), options) {}
+  explicit Sgd(ParameterList parameters, SgdOptions options = {});
 
  protected:
-  bool has_slot(size_t, const Shape&) const override { return options_.momentum != 0; }
-  void update(const Tensor& parameter, const Tensor& gradient, std::vector<Tensor>& slots,
-              int64_t t) override;
+  void update(const std::vector<Active>& active, int64_t step) override;
 
  private:
   SgdOptions options_;
