@@ -21,8 +21,8 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
   plan.causal = options.causal;
   plan.normalize_keys = options.normalize_keys;
   plan.exclude_self = options.exclude_self;
-  const uint64_t weights = static_cast<uint64_t>(q.size(0) * q.size(1) * q.size(2)) *
-                           static_cast<uint64_t>(k.size(2));
+  const uint64_t weights =
+      static_cast<uint64_t>(q.size(0) * q.size(1) * q.size(2)) * static_cast<uint64_t>(k.size(2));
   plan.dropout =
       detail::checked_dropout(options.dropout, options.generator, weights, plan.random, op);
   return detail::band_attention(op, q, k, v, detail::checked_mask(options.mask, k, op), plan);
@@ -47,9 +47,9 @@ struct AttentionNode : Node {
     const Tensor mask_ = mask.defined() ? mask.get(*this) : Tensor();
     const Tensor dq = empty_heads(q_, q_.shape()), dk = empty_heads(k_, k_.shape());
     const Tensor dv = empty_heads(v_, v_.shape());
-    attention_backward_kernel(q_.device(),
-                              {view(dq), view(dk), view(dv), view(y_), view(dy), view(log_sum_),
-                               view(q_), view(k_), view(v_), optional_view(mask_), plan});
+    attention_backward_kernel(
+        q_.device(), {view(dq), view(dk), view(dv), view(y_), view(dy), view(log_sum_), view(q_),
+                      view(k_), view(v_), optional_view(mask_), plan});
     return {dq, dk, dv};
   }
 };
@@ -96,19 +96,19 @@ void attention_backward_cpu(const AttentionBackward& a) {
 
 Kernel<void(const AttentionForward&)> attention_kernel{"attention"};
 Kernel<void(const AttentionBackward&)> attention_backward_kernel{"attention_backward"};
-const bool attention_filled = attention_kernel.fill(Device::Kind::cpu, &attention_cpu) &&
-                              attention_backward_kernel.fill(Device::Kind::cpu,
-                                                             &attention_backward_cpu);
+const bool attention_filled =
+    attention_kernel.fill(Device::Kind::cpu, &attention_cpu) &&
+    attention_backward_kernel.fill(Device::Kind::cpu, &attention_backward_cpu);
 
 Tensor band_attention(const char* op, const Tensor& q_, const Tensor& k_, const Tensor& v_,
                       const Tensor& mask, const AttentionPlan& plan) {
   const Tensor q = with_contiguous_rows(autocast(q_)), k = with_contiguous_rows(autocast(k_));
   const Tensor v = with_contiguous_rows(autocast(v_));
   Tensor y = empty_heads(q, q.shape());
-  const Tensor log_sum = empty({q.size(0), q.size(1), q.size(2)},
-                               {accumulate_dtype(q.dtype()), q.device()});
-  attention_kernel(q.device(), {view(y), view(log_sum), view(q), view(k), view(v),
-                                optional_view(mask), plan});
+  const Tensor log_sum =
+      empty({q.size(0), q.size(1), q.size(2)}, {accumulate_dtype(q.dtype()), q.device()});
+  attention_kernel(q.device(),
+                   {view(y), view(log_sum), view(q), view(k), view(v), optional_view(mask), plan});
   if (auto* node = record<AttentionNode>(op, y, q, k, v)) {
     node->q = q, node->k = k, node->v = v, node->y = y, node->log_sum = log_sum;
     if (mask.defined()) node->mask = mask;

@@ -21,9 +21,10 @@ struct LocalAttentionOptions {
   Generator* generator = nullptr;  // of the dropout; null: default_generator()
 };
 
-/// attention() of q, k, v (B, H, L, K) in which a position of chunk j sees the keys of chunks j - before to j + after that
-/// exist (no wrap-around), if causal up to itself. Any L; the last chunk may be short. O(L (before + 1 + after) chunk) time
-/// and O(L) memory. attention() of a query with the keys from chunk j - before on gives the same bits.
+/// attention() of q, k, v (B, H, L, K) in which a position of chunk j sees the keys of chunks j -
+/// before to j + after that exist (no wrap-around), if causal up to itself. Any L; the last chunk
+/// may be short. O(L (before + 1 + after) chunk) time and O(L) memory. attention() of a query with
+/// the keys from chunk j - before on gives the same bits.
 Tensor local_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                        const LocalAttentionOptions& options = {});
 

@@ -16,7 +16,8 @@ int64_t checked_buckets(const Tensor& qk, const Tensor& rotations,
   for (const int64_t factor : factors) {
     check(factor >= 2 && factor % 2 == 0, "{}: bucket factor {} is not even and positive", op,
           factor);
-    check(factor <= (int64_t{1} << 31) / buckets, "{}: the factors give more than 2^31 buckets", op);
+    check(factor <= (int64_t{1} << 31) / buckets, "{}: the factors give more than 2^31 buckets",
+          op);
     buckets *= factor;
     half += factor / 2;
   }
@@ -49,8 +50,8 @@ Tensor lsh_hash(const Tensor& qk, const Tensor& rotations, const std::vector<int
 namespace detail {
 namespace {
 
-/// p = exp(s - log_sum) in every round; ds = p (dy . v - dy . y); dqk = ds k + (ds^T q through the normalisation),
-/// dv = p^T dy
+/// p = exp(s - log_sum) in every round; ds = p (dy . v - dy . y); dqk = ds k + (ds^T q through the
+/// normalisation), dv = p^T dy
 struct LshAttentionNode : Node {
   Saved qk, v, order, mask, y, log_sum;
   LshPlan plan;
@@ -85,7 +86,7 @@ tiles::LshShape shape_of(const View& qk, const View& order, const LshPlan& plan)
 void lsh_hash_cpu(View bucket, View qk, View rotations, const std::vector<int64_t>& factors) {
   dispatch(FloatTypes{}, qk.dtype, "lsh_hash", [&]<class T>() {
     const Operand<T> rows(qk, Operand<T>::Use::in);
-    const tiles::HashShape shape{qk.shape[0], qk.shape[1], qk.shape[2],
+    const tiles::HashShape shape{qk.shape[0], qk.shape[1],     qk.shape[2],
                                  qk.shape[3], bucket.shape[2], factors};
     tiles::lsh_hash<Compute<T>>(shape, rows.read(), rotations.as<const Compute<T>>(),
                                 bucket.as<int32_t>());
@@ -103,11 +104,13 @@ void lsh_attention_cpu(const LshForward& a) {
     using In = Operand<T>;
     const In qk(a.qk, In::Use::in), v(a.v, In::Use::in);
     In y(a.y, In::Use::out);
-    tiles::lsh_forward<Compute<T>>(
-        shape_of(a.qk, a.order, a.plan),
-        {qk.read(), v.read(), a.order.as<const int32_t>(), mask_bytes(a.mask),
-         {a.plan.dropout, a.plan.random}},
-        y.heads(), a.log_sum.as<Compute<T>>());
+    tiles::lsh_forward<Compute<T>>(shape_of(a.qk, a.order, a.plan),
+                                   {qk.read(),
+                                    v.read(),
+                                    a.order.as<const int32_t>(),
+                                    mask_bytes(a.mask),
+                                    {a.plan.dropout, a.plan.random}},
+                                   y.heads(), a.log_sum.as<Compute<T>>());
     y.finish();
   });
 }
@@ -117,11 +120,14 @@ void lsh_attention_backward_cpu(const LshBackward& a) {
     using In = Operand<T>;
     const In qk(a.qk, In::Use::in), v(a.v, In::Use::in), y(a.y, In::Use::in), dy(a.dy, In::Use::in);
     In dqk(a.dqk, In::Use::out), dv(a.dv, In::Use::out);
-    tiles::lsh_backward<Compute<T>>(
-        shape_of(a.qk, a.order, a.plan),
-        {qk.read(), v.read(), a.order.as<const int32_t>(), mask_bytes(a.mask),
-         {a.plan.dropout, a.plan.random}},
-        y.read(), dy.read(), a.log_sum.as<const Compute<T>>(), dqk.heads(), dv.heads());
+    tiles::lsh_backward<Compute<T>>(shape_of(a.qk, a.order, a.plan),
+                                    {qk.read(),
+                                     v.read(),
+                                     a.order.as<const int32_t>(),
+                                     mask_bytes(a.mask),
+                                     {a.plan.dropout, a.plan.random}},
+                                    y.read(), dy.read(), a.log_sum.as<const Compute<T>>(),
+                                    dqk.heads(), dv.heads());
     for (In* gradient : {&dqk, &dv}) gradient->finish();
   });
 }
@@ -164,8 +170,8 @@ Tensor lsh_attention(const Tensor& qk_, const Tensor& v_, const Tensor& rotation
   const Tensor order = empty({B, H, R, L}, {DType::i32, qk.device()});
   {
     const Tensor bucket = lsh_hash(qk, rotations, options.factors);
-    detail::lsh_sort_kernel(
-        qk.device(), {view(order), view(bucket), detail::optional_view(mask), buckets});
+    detail::lsh_sort_kernel(qk.device(),
+                            {view(order), view(bucket), detail::optional_view(mask), buckets});
   }
   detail::lsh_attention_kernel(qk.device(), {view(y), view(log_sum), view(qk), view(v), view(order),
                                              detail::optional_view(mask), plan});

@@ -1,5 +1,5 @@
-/// Attention among positions that hash alike. Kitaev, Kaiser, Levskaya, "Reformer" (2020), section 2, made exactly
-/// causal: a window along each bucket instead of chunks of the sorted sequence.
+/// Attention among positions that hash alike. Kitaev, Kaiser, Levskaya, "Reformer" (2020), section
+/// 2, made exactly causal: a window along each bucket instead of chunks of the sorted sequence.
 #pragma once
 
 #include <tenet/core/generator.h>
@@ -12,9 +12,10 @@
 
 namespace tenet {
 
-/// The buckets of qk (B, H, L, K) in each of R rounds, i32 (B, H, R, L). rotations is (H, K, R, sum(factors) / 2), drawn
-/// from N(0, 1); z = qk . rotations; a_j = argmax(concat(z, -z)) over factor j's columns, first index on ties; the bucket is
-/// a_0 + f_0 (a_1 + f_1 (a_2 + ...)), below the product of the factors. No gradient. Error unless every factor is even.
+/// The buckets of qk (B, H, L, K) in each of R rounds, i32 (B, H, R, L). rotations is (H, K, R,
+/// sum(factors) / 2), drawn from N(0, 1); z = qk . rotations; a_j = argmax(concat(z, -z)) over
+/// factor j's columns, first index on ties; the bucket is a_0 + f_0 (a_1 + f_1 (a_2 + ...)), below
+/// the product of the factors. No gradient. Error unless every factor is even.
 Tensor lsh_hash(const Tensor& qk, const Tensor& rotations, const std::vector<int64_t>& factors);
 
 struct LshAttentionOptions {
@@ -22,18 +23,21 @@ struct LshAttentionOptions {
   int64_t window = 64;                // positions seen of the own bucket, on each side
   bool causal = true;
   std::optional<double> scale = {};  // 1 / sqrt(K) by default
-  Tensor mask = {};  // (B, L), boolean or u8: positions in use, the others are in no bucket; undefined: all
+  Tensor mask =
+      {};  // (B, L), boolean or u8: positions in use, the others are in no bucket; undefined: all
   double dropout = 0;
   Generator* generator = nullptr;  // of the dropout; null: default_generator()
 };
 
-/// LSH attention with shared queries and keys, q = qk (B, H, L, K), k = qk / sqrt(mean(qk^2) + 1e-6): in each round position
-/// i sees the `window` latest earlier positions of its bucket and, unless causal, as many later ones. With l_r the log of
-/// the sum of exp(scale q . k) over round r and o_r its softmax mean of v, y = sum_r softmax_r(l_r) o_r over the rounds that
-/// see any; if none does, y = v_i and the scores get no gradient. Positions that the mask leaves out give 0.
+/// LSH attention with shared queries and keys, q = qk (B, H, L, K), k = qk / sqrt(mean(qk^2) +
+/// 1e-6): in each round position i sees the `window` latest earlier positions of its bucket and,
+/// unless causal, as many later ones. With l_r the log of the sum of exp(scale q . k) over round r
+/// and o_r its softmax mean of v, y = sum_r softmax_r(l_r) o_r over the rounds that see any; if
+/// none does, y = v_i and the scores get no gradient. Positions that the mask leaves out give 0.
 ///
-/// y is a (B, H, L, K) view of (B, L, H, K) memory. Causal to the bit: later positions change no earlier row. O(L R window)
-/// time, O(L R) memory; once differentiable, the buckets have no gradient. Errors name shapes and types that do not fit.
+/// y is a (B, H, L, K) view of (B, L, H, K) memory. Causal to the bit: later positions change no
+/// earlier row. O(L R window) time, O(L R) memory; once differentiable, the buckets have no
+/// gradient. Errors name shapes and types that do not fit.
 Tensor lsh_attention(const Tensor& qk, const Tensor& v, const Tensor& rotations,
                      const LshAttentionOptions& options);
 
@@ -47,8 +51,8 @@ struct LshPlan {
   PhiloxKey random = {};
 };
 
-/// order (B, H, R, L), i32: the positions of each round by (bucket, position). The first of a bucket is stored as
-/// ~position; behind the last, where the mask left some out, stands INT32_MIN.
+/// order (B, H, R, L), i32: the positions of each round by (bucket, position). The first of a
+/// bucket is stored as ~position; behind the last, where the mask left some out, stands INT32_MIN.
 struct LshSort {
   View order, bucket, mask;
   int64_t buckets;

@@ -19,8 +19,10 @@ class Band {
     const int64_t position = i + shape_.offset;
     int64_t end = shape_.Lk;
     if (shape_.chunk > 0) {
-      const int64_t chunks = shape_.Lk / shape_.chunk + 1;  // bounds `after` before it is multiplied
-      const int64_t last = std::min(position / shape_.chunk + std::min(shape_.after, chunks), chunks);
+      const int64_t chunks =
+          shape_.Lk / shape_.chunk + 1;  // bounds `after` before it is multiplied
+      const int64_t last =
+          std::min(position / shape_.chunk + std::min(shape_.after, chunks), chunks);
       end = std::min(end, (last + 1) * shape_.chunk);
     }
     if (shape_.causal) end = std::min(end, position + (shape_.exclude_self ? 0 : 1));
@@ -28,8 +30,8 @@ class Band {
   }
   int64_t self(int64_t i) const { return shape_.exclude_self ? i + shape_.offset : -1; }
 
-  /// The ranges of queries [first, first + count) within the strip of `keys` keys at `start`. Those whose log_sum (null
-  /// if not known yet) is -inf see nothing.
+  /// The ranges of queries [first, first + count) within the strip of `keys` keys at `start`. Those
+  /// whose log_sum (null if not known yet) is -inf see nothing.
   template <class T>
   void look(int64_t first, int64_t count, int64_t start, int64_t keys, const T* log_sum,
             Visibility<T>& see) const {

@@ -30,15 +30,23 @@ struct Gradients {
   HeadView<T> dq, dk, dv;
 };
 
-/// The backward pass of one head, cut into strips of keys and panels of queries. Each gradient is added up in the order
-/// of strips (dq) or panels (dk, dv), whichever of the three ways to walk them is taken.
+/// The backward pass of one head, cut into strips of keys and panels of queries. Each gradient is
+/// added up in the order of strips (dq) or panels (dk, dv), whichever of the three ways to walk
+/// them is taken.
 template <class T>
 class Head {
  public:
   Head(const BandShape& shape, const BandInputs<T>& in, const Gradients<T>& out, int64_t head,
        Scratch<T>& scratch)
-      : shape_(shape), in_(in), out_(out), band_(shape), head_(head), b_(head / shape.H),
-        h_(head % shape.H), scratch_(scratch), width_(scratch.strip.width) {}
+      : shape_(shape),
+        in_(in),
+        out_(out),
+        band_(shape),
+        head_(head),
+        b_(head / shape.H),
+        h_(head % shape.H),
+        scratch_(scratch),
+        width_(scratch.strip.width) {}
 
   /// Clears dq and computes delta for queries [first, last).
   void prepare(int64_t first, int64_t last) {
@@ -90,7 +98,8 @@ class Head {
   int64_t strips() const { return (shape_.Lk + kKeys - 1) / kKeys; }
 
  private:
-  /// The first panel with a query that sees key `start` or a later one; ranges end later for later queries.
+  /// The first panel with a query that sees key `start` or a later one; ranges end later for later
+  /// queries.
   int64_t first_panel(int64_t start) const {
     int64_t low = 0, high = panels();
     while (low < high) {
@@ -118,7 +127,8 @@ class Head {
     backward_step(scratch_.strip, panel_, see_, dropout_, scratch_.scores, scratch_.slopes,
                   with_dq ? scratch_.dq : nullptr, with_dkv ? scratch_.dk : nullptr, scratch_.dv);
     for (int64_t i = 0; with_dq && i < count; ++i) {
-      add_row(out_.dq.at(b_, h_) + (first + i) * out_.dq.row, scratch_.dq + i * width_, shape_.size);
+      add_row(out_.dq.at(b_, h_) + (first + i) * out_.dq.row, scratch_.dq + i * width_,
+              shape_.size);
     }
   }
 
@@ -158,8 +168,8 @@ class Head {
   PanelGradient<T> panel_;
 };
 
-/// Heads that divide evenly among the threads are walked whole, which computes the scores once; the rest are shared out
-/// by panels for dq and by strips for dk and dv.
+/// Heads that divide evenly among the threads are walked whole, which computes the scores once; the
+/// rest are shared out by panels for dq and by strips for dk and dv.
 template <class T>
 void run_heads(const BandShape& shape, const BandInputs<T>& in, const Gradients<T>& out,
                Scratch<T>& scratch, int threads) {

@@ -29,14 +29,21 @@ struct Scratch {
   }
 };
 
-/// The forward pass of queries [first, last), at most kPanels panels and all of one chunk, of one head.
+/// The forward pass of queries [first, last), at most kPanels panels and all of one chunk, of one
+/// head.
 template <class T>
 class QueryBlock {
  public:
   QueryBlock(const BandShape& shape, const BandInputs<T>& in, int64_t head, int64_t first,
              int64_t last, Scratch<T>& scratch)
-      : shape_(shape), in_(in), band_(shape), head_(head), first_(first), last_(last),
-        scratch_(scratch), width_(scratch.strip.width) {}
+      : shape_(shape),
+        in_(in),
+        band_(shape),
+        head_(head),
+        first_(first),
+        last_(last),
+        scratch_(scratch),
+        width_(scratch.strip.width) {}
 
   void run(HeadView<T> y, T* log_sum) {
     pack_queries();

@@ -8,8 +8,9 @@ namespace tenet::detail::tiles {
 
 inline constexpr int64_t kBlockPanels = 2;  // panels that share a packed strip
 
-/// Up to kBlockPanels panels of queries of one bucket, [first, last), and the keys around them, [low, high): places in
-/// the order. Blocks start at the bucket's first member, so that later positions change no earlier block's keys.
+/// Up to kBlockPanels panels of queries of one bucket, [first, last), and the keys around them,
+/// [low, high): places in the order. Blocks start at the bucket's first member, so that later
+/// positions change no earlier block's keys.
 struct BucketBlock {
   int64_t bucket_begin, bucket_end, first, last, low, high;
 };
@@ -22,7 +23,8 @@ int64_t block_keys(const LshShape& shape) {
   return std::min(most, shape.L);
 }
 
-/// Calls visit(block) for the blocks of every bucket that begins at a place in [from, to) of a round's order.
+/// Calls visit(block) for the blocks of every bucket that begins at a place in [from, to) of a
+/// round's order.
 template <class T, class Visit>
 void visit_blocks(const LshShape& shape, const int32_t* order, int64_t from, int64_t to,
                   Visit&& visit) {
@@ -75,8 +77,9 @@ inline void pack_block(const LshShape& shape, const Rows<const T>& q, const Rows
   finish_keys(strip);
 }
 
-/// Copies of a head's rows that a thread which walks the whole head keeps: rows of one head lie far apart in a
-/// [B, L, H, d] tensor, and only every H-th set of the cache would hold them. Only where `arrays` of them fit the cache.
+/// Copies of a head's rows that a thread which walks the whole head keeps: rows of one head lie far
+/// apart in a [B, L, H, d] tensor, and only every H-th set of the cache would hold them. Only where
+/// `arrays` of them fit the cache.
 template <class T>
 class HeadCopies {
  public:
@@ -115,9 +118,10 @@ inline void set_dropout(const LshShape& shape, const LshInputs<T>& in, int64_t h
   }
 }
 
-/// Walks every head, one round after the other: rounds.open(head, whole), prepare(first, last) on the positions,
-/// round(r, from, to) on the places of each round, close(). Heads that divide evenly among the threads run whole on one
-/// thread each; the others are cut. To be called by every thread of a parallel region.
+/// Walks every head, one round after the other: rounds.open(head, whole), prepare(first, last) on
+/// the positions, round(r, from, to) on the places of each round, close(). Heads that divide evenly
+/// among the threads run whole on one thread each; the others are cut. To be called by every thread
+/// of a parallel region.
 template <class Rounds>
 void walk_heads(const LshShape& shape, Rounds& rounds) {
   const int64_t threads = omp_get_num_threads(), heads = shape.B * shape.H;

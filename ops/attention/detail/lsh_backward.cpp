@@ -30,8 +30,8 @@ struct Gradients {
   HeadView<T> dq, dv;
 };
 
-/// One thread's walk over rounds of heads. Within a round buckets share no position, so nothing is added up by two
-/// threads; rounds are added in order.
+/// One thread's walk over rounds of heads. Within a round buckets share no position, so nothing is
+/// added up by two threads; rounds are added in order.
 template <class T>
 class Rounds {
  public:

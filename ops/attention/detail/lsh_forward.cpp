@@ -33,8 +33,8 @@ inline void update_row(T* y, const T* step, int64_t size, bool kept, T shrink, T
   for (; n < size; ++n) y[n] = ((kept ? y[n] * shrink : T(0)) + step[n]) * share + T(0);
 }
 
-/// One thread's walk over rounds of heads. While they run, log_sum holds the largest score of each position and `sum`
-/// the sum of exp(score - largest); y is not yet divided by it.
+/// One thread's walk over rounds of heads. While they run, log_sum holds the largest score of each
+/// position and `sum` the sum of exp(score - largest); y is not yet divided by it.
 template <class T>
 class Rounds {
  public:

@@ -6,7 +6,8 @@
 namespace tenet::detail::tiles {
 namespace {
 
-/// The best of a factor's columns so far, for a panel of positions: largest and smallest z with their first columns.
+/// The best of a factor's columns so far, for a panel of positions: largest and smallest z with
+/// their first columns.
 template <class T>
 struct Best {
   Vector<T> high[2], low[2];
@@ -39,8 +40,8 @@ struct Best {
   }
 };
 
-/// The columns of one head's rotation [size, columns] in groups of kRows, [group][size][kRows], the last one filled up
-/// with zeros: what a product reads lies together.
+/// The columns of one head's rotation [size, columns] in groups of kRows, [group][size][kRows], the
+/// last one filled up with zeros: what a product reads lies together.
 template <class T>
 void pack_rotation(const T* rotation, int64_t size, int64_t columns, T* to) {
   for (int64_t first = 0; first < columns; first += kRows<T>) {
@@ -52,8 +53,9 @@ void pack_rotation(const T* rotation, int64_t size, int64_t columns, T* to) {
   }
 }
 
-/// z[c][i] = rotation column first + c . q_i for the columns [first, first + count) of a panel of positions, and for those
-/// that share a group of kRows with them; returns where column `first` lies.
+/// z[c][i] = rotation column first + c . q_i for the columns [first, first + count) of a panel of
+/// positions, and for those that share a group of kRows with them; returns where column `first`
+/// lies.
 template <class T>
 const T* rotate(const T* rotation, int64_t first, int64_t count, int64_t size, const T* panel,
                 T* z) {
@@ -89,8 +91,7 @@ void factor_index(int64_t start, int64_t columns, int64_t size, const Scratch<T>
   Best<T> best;
   for (int64_t first = 0; first < columns; first += kColumns) {
     const int64_t count = std::min(kColumns, columns - first);
-    const T* z =
-        rotate(scratch.rotation, start + first, count, size, scratch.panel, scratch.z);
+    const T* z = rotate(scratch.rotation, start + first, count, size, scratch.panel, scratch.z);
     for (int64_t c = 0; c < count; ++c) best.take(z + c * kPanel<T>, first + c);
   }
   best.write(columns, index);

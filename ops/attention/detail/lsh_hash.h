@@ -14,8 +14,9 @@ struct HashShape {
   std::span<const int64_t> factors;
 };
 
-/// bucket [B, H, R, L] = a_0 + f_0 (a_1 + f_1 (a_2 + ...)), a_j = argmax(concat(z, -z)), first index on ties, over factor
-/// j's f_j / 2 columns of z = q . rotation; rotation is [H, size, R, sum(factors) / 2].
+/// bucket [B, H, R, L] = a_0 + f_0 (a_1 + f_1 (a_2 + ...)), a_j = argmax(concat(z, -z)), first
+/// index on ties, over factor j's f_j / 2 columns of z = q . rotation; rotation is [H, size, R,
+/// sum(factors) / 2].
 template <class T>
 void lsh_hash(const HashShape& shape, HeadView<const T> q, const T* rotation, int32_t* bucket);
 
@@ -24,8 +25,9 @@ inline int32_t mark_first(int32_t position) { return ~position; }
 inline int32_t position_of(int32_t entry) { return entry < 0 ? ~entry : entry; }
 inline constexpr int32_t kOrderEnd = std::numeric_limits<int32_t>::min();
 
-/// order [B, H, R, L] = the positions by (bucket, position), each bucket's first one marked; positions that `mask`
-/// [B, L] (1 = in use; null: all) leaves out are missing, and kOrderEnd fills the rest. O(L) memory for any `buckets`.
+/// order [B, H, R, L] = the positions by (bucket, position), each bucket's first one marked;
+/// positions that `mask` [B, L] (1 = in use; null: all) leaves out are missing, and kOrderEnd fills
+/// the rest. O(L) memory for any `buckets`.
 void lsh_sort(int64_t B, int64_t H, int64_t R, int64_t L, int64_t buckets, const int32_t* bucket,
               const uint8_t* mask, int32_t* order);
 

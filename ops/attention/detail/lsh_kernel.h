@@ -1,4 +1,5 @@
-/// LSH attention, preset `windowed`: shared queries and keys, a window along each bucket, rounds combined exactly.
+/// LSH attention, preset `windowed`: shared queries and keys, a window along each bucket, rounds
+/// combined exactly.
 #pragma once
 
 #include <tenet/ops/attention/detail/lsh_hash.h>
@@ -6,9 +7,10 @@
 
 namespace tenet::detail::tiles {
 
-/// In each of R rounds query i sees the `window` latest earlier positions of its bucket and, unless causal, as many next
-/// ones. y is one softmax over what all rounds show, which is the rounds' outputs weighted by softmax of their log sums;
-/// a position seen in two rounds counts twice. If no round shows any, y is the value at i; masked positions give 0.
+/// In each of R rounds query i sees the `window` latest earlier positions of its bucket and, unless
+/// causal, as many next ones. y is one softmax over what all rounds show, which is the rounds'
+/// outputs weighted by softmax of their log sums; a position seen in two rounds counts twice. If no
+/// round shows any, y is the value at i; masked positions give 0.
 struct LshShape {
   int64_t B = 0, H = 0, L = 0, size = 0, R = 0, window = 0;
   bool causal = true;

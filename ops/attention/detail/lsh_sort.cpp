@@ -18,7 +18,8 @@ int64_t list_positions(int64_t L, const uint8_t* mask, int32_t* order) {
   return count;
 }
 
-/// to = from in the stable order of (bucket >> shift) % digits; `place` is scratch of `digits` counts.
+/// to = from in the stable order of (bucket >> shift) % digits; `place` is scratch of `digits`
+/// counts.
 void scatter_by_digit(int64_t count, const int32_t* bucket, int shift, int64_t digits,
                       const int32_t* from, int32_t* place, int32_t* to) {
   const auto digit = [&](int32_t position) { return (bucket[position] >> shift) & (digits - 1); };
@@ -39,7 +40,8 @@ int bits_of(int64_t buckets) {
   return bits;
 }
 
-/// Sorts one round. The digits are as wide as the memory of `place`, [digits], allows: one pass if it holds the buckets.
+/// Sorts one round. The digits are as wide as the memory of `place`, [digits], allows: one pass if
+/// it holds the buckets.
 void sort_round(int64_t L, int bits, int digit_bits, const int32_t* bucket, const uint8_t* mask,
                 int32_t* order, int32_t* other, int32_t* place) {
   const int passes = std::max(1, (bits + digit_bits - 1) / digit_bits);

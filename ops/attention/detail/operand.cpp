@@ -19,7 +19,9 @@ Tensor autocast(const Tensor& x) {
 }
 
 void check_heads(const Tensor& x, const char* name, const char* op) {
-  check(x.dim() == 4 && x.size(3) > 0, "{}: {} has shape {}, not (B, H, L, K)", op, name, x.shape());
+  check(x.dim() == 4 && x.size(3) > 0, "{}: {} has shape {}, not (B, H, L, K)", op, name,
+        x.shape());
+  check(x.dtype() != DType::fixed32, "{}: fixed-point stream; decode() it first", op);
   check(is_floating(x.dtype()), "{}: dtype {} is not supported", op, x.dtype());
 }
 

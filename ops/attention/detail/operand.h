@@ -37,7 +37,8 @@ View optional_view(const Tensor& tensor);
 
 inline const uint8_t* mask_bytes(const View& mask) { return mask.as<const uint8_t>(); }
 
-/// A (B, H, L, K) operand of a kernel: its own memory in f32 and f64, a workspace of floats for the half types.
+/// A (B, H, L, K) operand of a kernel: its own memory in f32 and f64, a workspace of floats for the
+/// half types.
 template <class T>
 class Operand {
  public:

@@ -1,5 +1,5 @@
-/// Rows of a [B, H, L, d] view, and their copies in a kernel's scratch space: padded to whole vectors, as rows or as
-/// panels of columns.
+/// Rows of a [B, H, L, d] view, and their copies in a kernel's scratch space: padded to whole
+/// vectors, as rows or as panels of columns.
 #pragma once
 
 #include <tenet/ops/attention/detail/tile.h>
@@ -32,8 +32,8 @@ Rows<T> head_rows(const HeadView<T>& view, int64_t b, int64_t h) {
   return {view.at(b, h), view.row};
 }
 
-/// Cuts one block of bytes that the caller allocated into 64-byte aligned arrays. Constructed without memory it only
-/// adds up the sizes.
+/// Cuts one block of bytes that the caller allocated into 64-byte aligned arrays. Constructed
+/// without memory it only adds up the sizes.
 class Carver {
  public:
   explicit Carver(const void* base = nullptr) : place_(reinterpret_cast<uintptr_t>(base)) {}
@@ -118,7 +118,8 @@ template <class T>
   }
 }
 
-/// to[k * kPanel + i] = rows[i * width + k] for the first `count` rows; 0 for the rest of the panel.
+/// to[k * kPanel + i] = rows[i * width + k] for the first `count` rows; 0 for the rest of the
+/// panel.
 template <class T>
 inline void transpose_panel(T* to, const T* rows, int64_t count, int64_t width) {
   for (int64_t first = 0; first < kPanel<T>; first += kLanes<T>) {

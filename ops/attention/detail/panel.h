@@ -1,7 +1,9 @@
-/// One panel of queries against one strip of keys: the step that full, local and LSH attention share.
+/// One panel of queries against one strip of keys: the step that full, local and LSH attention
+/// share.
 ///
-/// Scores lie transposed, s[key * kPanel + query]: the statistics of a query then run down one lane, in the order of the
-/// keys, and are a function of the keys that it sees, not of how they fall into tiles.
+/// Scores lie transposed, s[key * kPanel + query]: the statistics of a query then run down one
+/// lane, in the order of the keys, and are a function of the keys that it sees, not of how they
+/// fall into tiles.
 #pragma once
 
 #include <tenet/core/philox.h>
@@ -11,19 +13,21 @@
 
 namespace tenet::detail::tiles {
 
-/// Probability p of dropping an attention weight; the weight of query i and key j in round r of head h of batch b is
-/// element (((b * H + h) * R + r) * Lq + i) * Lk + j of `key`, kept if its uniform number is at least p.
+/// Probability p of dropping an attention weight; the weight of query i and key j in round r of
+/// head h of batch b is element (((b * H + h) * R + r) * Lq + i) * Lk + j of `key`, kept if its
+/// uniform number is at least p.
 struct AttentionDropout {
   float p = 0;
   PhiloxKey key = {};
 };
 
-/// Which keys of a strip each query of a panel sees: begin <= key < end, and not `self`. Invariants after close():
-/// a vector of queries sees no key outside [first, last), and all of its lanes see all of [open_first, open_last).
+/// Which keys of a strip each query of a panel sees: begin <= key < end, and not `self`. Invariants
+/// after close(): a vector of queries sees no key outside [first, last), and all of its lanes see
+/// all of [open_first, open_last).
 template <class T>
 struct Visibility {
   Lane<T> begin[kPanel<T>], end[kPanel<T>], self[kPanel<T>];
-  int64_t count = 0;  // queries; the lanes beyond see nothing
+  int64_t count = 0;                // queries; the lanes beyond see nothing
   int64_t lowest = 0, highest = 0;  // the union of all queries' ranges
   int64_t first[2], last[2], open_first[2], open_last[2];
   int64_t group_first[kPanel<T> / kRows<T>], group_last[kPanel<T> / kRows<T>];
@@ -70,8 +74,8 @@ void Visibility<T>::close() {
   for (int n = 0; n < 2; ++n) first[n] = std::min(first[n], last[n]);
 }
 
-/// A panel's online softmax: the largest score so far, the sum of exp(score - largest), and the factor by which the
-/// latest step shrank what was added up before it.
+/// A panel's online softmax: the largest score so far, the sum of exp(score - largest), and the
+/// factor by which the latest step shrank what was added up before it.
 template <class T>
 struct PanelState {
   alignas(64) T top[kPanel<T>];
@@ -84,24 +88,34 @@ struct PanelState {
   }
 };
 
-/// The dropout of one panel: the element of each query's key 0, and the factors of a key's row of weights.
+/// The dropout of one panel: the element of each query's key 0, and the factors of a key's row of
+/// weights.
 template <class T>
 struct PanelDropout {
   AttentionDropout dropout;
-  uint64_t base[kPanel<T>];
+  uint64_t base[kPanel<T>] = {};
 
   bool on() const { return dropout.p > 0; }
   void factors(int32_t token, T* factor) const {
     const T kept = T(1) / (T(1) - static_cast<T>(dropout.p));
+    const float p = dropout.p;
+    const PhiloxKey key = dropout.key;
+#pragma omp simd
     for (int64_t lane = 0; lane < kPanel<T>; ++lane) {
-      const float u = philox_uniform(dropout.key, base[lane] + static_cast<uint64_t>(token));
-      factor[lane] = u >= dropout.p ? kept : T(0);
+      const uint64_t element = base[lane] + static_cast<uint64_t>(token);
+      const PhiloxBlock block = philox_block(key, element / 4);
+      const uint64_t at = element % 4;
+      const uint32_t word = at == 0   ? block.word[0]
+                            : at == 1 ? block.word[1]
+                            : at == 2 ? block.word[2]
+                                      : block.word[3];
+      factor[lane] = uniform_of_word(word) >= p ? kept : T(0);
     }
   }
 };
 
-/// s[j][i] = rows[j] . columns[i] for every key j and vector of queries that sees one of the kRows keys around j.
-/// `columns` is a panel [width][kPanel].
+/// s[j][i] = rows[j] . columns[i] for every key j and vector of queries that sees one of the kRows
+/// keys around j. `columns` is a panel [width][kPanel].
 template <class T>
 inline void panel_scores(const Strip<T>& keys, const T* rows, const T* columns,
                          const Visibility<T>& see, T* s) {
@@ -128,7 +142,8 @@ inline void panel_scores(const Strip<T>& keys, const T* rows, const T* columns,
   }
 }
 
-/// Calls visit(row of s, key, mask of the lanes that see it, whether all do) for the keys of vector n in [first, last).
+/// Calls visit(row of s, key, mask of the lanes that see it, whether all do) for the keys of vector
+/// n in [first, last).
 template <class T, class Visit>
 [[gnu::always_inline]] inline void visit_keys(const Strip<T>& keys, const Visibility<T>& see, int n,
                                               int64_t first, int64_t last, T* s, Visit&& visit) {
@@ -146,7 +161,8 @@ template <class T, class Visit>
   }
 }
 
-/// One step of the online softmax of vector n: s becomes exp(score - top), `state` takes the strip in.
+/// One step of the online softmax of vector n: s becomes exp(score - top), `state` takes the strip
+/// in.
 template <class T>
 inline void softmax_step(const Strip<T>& keys, const Visibility<T>& see, int n, T* s,
                          PanelState<T>& state) {
@@ -191,8 +207,9 @@ inline void add_faulty(const Strip<T>& keys, const Visibility<T>& see, const T* 
   }
 }
 
-/// Takes a strip of keys into a panel's softmax. o[i] = sum_j exp(score_ij - top_i) v_j over this strip, dropped out;
-/// what earlier strips gave is to be multiplied by state.shrink. s is scratch, [count rounded up to kRows][kPanel].
+/// Takes a strip of keys into a panel's softmax. o[i] = sum_j exp(score_ij - top_i) v_j over this
+/// strip, dropped out; what earlier strips gave is to be multiplied by state.shrink. s is scratch,
+/// [count rounded up to kRows][kPanel].
 template <class T>
 inline void forward_step(const Strip<T>& keys, const T* queries, const Visibility<T>& see,
                          const PanelDropout<T>& dropout, PanelState<T>& state, T* s, T* o) {
@@ -212,8 +229,9 @@ inline void forward_step(const Strip<T>& keys, const T* queries, const Visibilit
   }
   for (int64_t group = 0; group * kRows<T> < see.count; ++group) {
     const int64_t j = see.group_first[group], i = group * kRows<T>;
-    row_product<Start::zero>(see.group_last[group] - j, s + j * P + i, 1, P, keys.v + j * keys.width,
-                             keys.width, o + i * keys.width, keys.width, keys.width);
+    row_product<Start::zero>(see.group_last[group] - j, s + j * P + i, 1, P,
+                             keys.v + j * keys.width, keys.width, o + i * keys.width, keys.width,
+                             keys.width);
   }
   if (keys.faulty_count > 0) add_faulty(keys, see, s, o);
 }
@@ -229,7 +247,8 @@ struct PanelGradient {
   alignas(64) T delta[kPanel<T>];    // dy . y
 };
 
-/// s = p and t = ds * scale of vector n, 0 where not seen, for the keys of whole blocks of kRows around its range.
+/// s = p and t = ds * scale of vector n, 0 where not seen, for the keys of whole blocks of kRows
+/// around its range.
 template <class T>
 inline void softmax_gradient(const Strip<T>& keys, const Visibility<T>& see, int n,
                              const PanelDropout<T>& dropout, const PanelGradient<T>& panel, T* s,
@@ -259,9 +278,10 @@ inline void softmax_gradient(const Strip<T>& keys, const Visibility<T>& see, int
   });
 }
 
-/// Adds a strip's share of a panel's gradients: dq[i] = sum_j ds_ij k_j (overwritten, null to skip), and
-/// dk[j] += sum_i ds_ij q_i, dv[j] += sum_i p_ij dy_i (null to skip). Here k and dk are before the keys' normalisation,
-/// as if it were a constant factor. s and t are scratch like forward_step's.
+/// Adds a strip's share of a panel's gradients: dq[i] = sum_j ds_ij k_j (overwritten, null to
+/// skip), and dk[j] += sum_i ds_ij q_i, dv[j] += sum_i p_ij dy_i (null to skip). Here k and dk are
+/// before the keys' normalisation, as if it were a constant factor. s and t are scratch like
+/// forward_step's.
 template <class T>
 inline void backward_step(const Strip<T>& keys, const PanelGradient<T>& panel,
                           const Visibility<T>& see, const PanelDropout<T>& dropout, T* s, T* t,

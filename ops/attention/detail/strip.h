@@ -7,7 +7,8 @@
 
 namespace tenet::detail::tiles {
 
-/// Consecutive keys in a kernel's scratch space. Rows are `width` long, zero beyond `size` and beyond `count` keys.
+/// Consecutive keys in a kernel's scratch space. Rows are `width` long, zero beyond `size` and
+/// beyond `count` keys.
 template <class T>
 struct Strip {
   int64_t count = 0, size = 0, width = 0;
@@ -47,7 +48,8 @@ struct KeyScale {
 /// What is added to the mean square of a key before the root, as in the authors' code.
 inline constexpr double kKeyEpsilon = 1e-6;
 
-/// Appends a key; an invisible one is not read. Call begin() before the first and finish() after the last.
+/// Appends a key; an invisible one is not read. Call begin() before the first and finish() after
+/// the last.
 template <class T>
 inline void begin_keys(Strip<T>& strip) {
   strip.count = strip.faulty_count = 0;
@@ -86,13 +88,14 @@ inline void finish_keys(Strip<T>& strip) {
   }
 }
 
-/// Turns dk, the gradient of a key row as if its normalisation were the constant factor scale, into the row's own:
-/// dk - k (k . dk) / (size * (mean(k^2) + epsilon)).
+/// Turns dk, the gradient of a key row as if its normalisation were the constant factor scale, into
+/// the row's own: dk - k (k . dk) / (size * (mean(k^2) + epsilon)).
 template <class T>
 inline void normalization_gradient(const T* k, int64_t size, int64_t width, T* dk) {
   const T mean = square_sum(k, width) / static_cast<T>(size) + static_cast<T>(kKeyEpsilon);
   const Vector<T> along = splat<T>(-dot(k, dk, width) / (static_cast<T>(size) * mean));
-  for (int64_t n = 0; n < width; n += kLanes<T>) store(dk + n, fma(load(k + n), along, load(dk + n)));
+  for (int64_t n = 0; n < width; n += kLanes<T>)
+    store(dk + n, fma(load(k + n), along, load(dk + n)));
 }
 
 }  // namespace tenet::detail::tiles

@@ -1,7 +1,8 @@
 /// Products of small matrices, the inner loop of attention.
 ///
-/// Every element of a product is one chain of multiply-adds over k in rising order, starting at 0 or at what is already
-/// there. So its bits do not depend on the tile it is computed in, and terms that are exactly 0 change nothing.
+/// Every element of a product is one chain of multiply-adds over k in rising order, starting at 0
+/// or at what is already there. So its bits do not depend on the tile it is computed in, and terms
+/// that are exactly 0 change nothing.
 #pragma once
 
 #include <tenet/ops/attention/detail/vector.h>

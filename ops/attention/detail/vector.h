@@ -34,7 +34,8 @@ struct VectorOf<double> {
   typedef int64_t Index __attribute__((vector_size(kVectorBytes)));
 };
 
-/// A vector of T; its comparison result and integers of the same width; one such integer; the number of lanes.
+/// A vector of T; its comparison result and integers of the same width; one such integer; the
+/// number of lanes.
 template <class T>
 using Vector = typename VectorOf<T>::Type;
 template <class T>
@@ -111,9 +112,11 @@ template <class T>
   return value[0];
 }
 
-/// e^x within 1.1 ulp for x <= 88; 0 below -87 (f32) and -708 (f64), so also at -inf. NaN stays NaN.
+/// e^x within 1.1 ulp for x <= 88; 0 below -87 (f32) and -708 (f64), so also at -inf. NaN stays
+/// NaN.
 ///
-/// x = n ln 2 + r, |r| <= ln 2 / 2; ln 2 in two parts; e^r by Cephes' polynomial (f32) and Taylor's (f64).
+/// x = n ln 2 + r, |r| <= ln 2 / 2; ln 2 in two parts; e^r by Cephes' polynomial (f32) and Taylor's
+/// (f64).
 [[gnu::always_inline]] inline Vector<float> exp(Vector<float> x) {
   using V = Vector<float>;
   const V lowest = splat(-87.0f), highest = splat(88.0f), magic = splat(0x1.8p23f);
@@ -122,8 +125,8 @@ template <class T>
   const V n = shifted - magic;
   const V r = fma(n, splat(2.12194440e-4f), fma(n, splat(-0.693359375f), y));
   V p = splat(1.9875691500e-4f);
-  for (const float c : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f,
-                        5.0000001201e-1f}) {
+  for (const float c :
+       {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f}) {
     p = fma(p, r, splat(c));
   }
   p = fma(p, r * r, r) + splat(1.0f);
@@ -140,11 +143,11 @@ template <class T>
   const V y = smaller(highest, larger(lowest, x));
   const V shifted = fma(y, splat(1.4426950408889634074), magic);
   const V n = shifted - magic;
-  const V r = fma(n, splat(-1.90821492927058770002e-10), fma(n, splat(-6.93147180369123816490e-1), y));
+  const V r =
+      fma(n, splat(-1.90821492927058770002e-10), fma(n, splat(-6.93147180369123816490e-1), y));
   V p = splat(1.0 / 6227020800.0);
-  for (const double c :
-       {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
-        1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5}) {
+  for (const double c : {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320,
+                         1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5}) {
     p = fma(p, r, splat(c));
   }
   p = fma(p, r * r, r) + splat(1.0);

@@ -112,7 +112,8 @@ void compare_all(std::initializer_list<int64_t> lengths) {
       shape.causal = variant & 1;
       shape.exclude_self = variant & 2;
       shape.key_scale = {0.7, (variant & 2) > 0};
-      if (variant & 4) shape.chunk = 1 + seed * 7 % 40, shape.before = seed % 3, shape.after = seed % 2;
+      if (variant & 4)
+        shape.chunk = 1 + seed * 7 % 40, shape.before = seed % 3, shape.after = seed % 2;
       Run<T> run(shape, seed, variant & 8);
       if (seed % 3 == 0) run.dropout = {0.3f, {seed, 2, 77}};
       compare(run);
@@ -193,8 +194,14 @@ TEST_CASE("band gradients equal central differences") {
 
 TEST_CASE("a causal prefix has the same bits, whatever follows") {
   for (const int64_t chunk : {0, 24}) {
-    tiles::BandShape shape{.B = 1, .H = 2, .Lq = 300, .Lk = 300, .size = 20, .chunk = chunk,
-                           .before = 1, .causal = true};
+    tiles::BandShape shape{.B = 1,
+                           .H = 2,
+                           .Lq = 300,
+                           .Lk = 300,
+                           .size = 20,
+                           .chunk = chunk,
+                           .before = 1,
+                           .causal = true};
     shape.key_scale.scale = 0.3;
     Run<float> whole(shape, 3, false);
     for (float& value : whole.v.values) value *= 1e3f;

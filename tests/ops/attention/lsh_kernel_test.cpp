@@ -145,7 +145,8 @@ void compare(Run<T>& run) {
   run.backward();
   const auto& s = run.shape;
   for (int64_t n = 0; n < s.B * s.H * s.R * s.L && sizeof(T) == 8; ++n) {
-    const int64_t i = n % s.L, r = n / s.L % s.R, h = n / (s.L * s.R) % s.H, b = n / (s.L * s.R * s.H);
+    const int64_t i = n % s.L, r = n / s.L % s.R, h = n / (s.L * s.R) % s.H,
+                  b = n / (s.L * s.R * s.H);
     const T* rotation = run.rotation.data() + h * s.size * run.columns();
     REQUIRE(run.bucket[n] == bucket_of(run.q.at(b, h, i), rotation, s.size, run.columns(),
                                        r * run.columns() / s.R, run.factors));
@@ -257,7 +258,8 @@ TEST_CASE("a prefix of causal LSH attention has the same bits, whatever follows"
 }
 
 TEST_CASE("padding anywhere changes no bit of LSH attention, and is not read") {
-  tiles::LshShape shape{.B = 2, .H = 2, .L = 150, .size = 16, .R = 2, .window = 12, .causal = false};
+  tiles::LshShape shape{
+      .B = 2, .H = 2, .L = 150, .size = 16, .R = 2, .window = 12, .causal = false};
   Run<float> padded(shape, {8}, 21, true);
   shape.B = 1;
   for (const int64_t b : {0, 1}) {
@@ -320,8 +322,8 @@ TEST_CASE("thread count changes no bit of LSH attention") {
 }
 
 TEST_CASE("positions are sorted by bucket, stably, for any number of buckets") {
-  for (const int64_t buckets : {int64_t{1}, int64_t{7}, int64_t{4096}, int64_t{1} << 22,
-                                (int64_t{1} << 31)}) {
+  for (const int64_t buckets :
+       {int64_t{1}, int64_t{7}, int64_t{4096}, int64_t{1} << 22, (int64_t{1} << 31)}) {
     for (const int64_t L : {1, 2, 100, 5000}) {
       CAPTURE(buckets);
       CAPTURE(L);

@@ -27,7 +27,9 @@ struct Array {
   T* at(int64_t b, int64_t h, int64_t i) {
     return values.data() + b * batch() + h * head() + i * row();
   }
-  const T* at(int64_t b, int64_t h, int64_t i) const { return const_cast<Array*>(this)->at(b, h, i); }
+  const T* at(int64_t b, int64_t h, int64_t i) const {
+    return const_cast<Array*>(this)->at(b, h, i);
+  }
 };
 
 template <class T>
@@ -43,7 +45,8 @@ struct Seen {
   int64_t round, key;
 };
 
-/// Everything but the tensors: which keys a query sees, and, if none, which value it takes (-1: zeros).
+/// Everything but the tensors: which keys a query sees, and, if none, which value it takes (-1:
+/// zeros).
 struct Definition {
   int64_t R = 1;
   double scale = 1, drop = 0;
@@ -147,7 +150,8 @@ class Attention {
   const Array<T>&q_, &k_, &v_;
 };
 
-/// The largest difference, over the larger of 1 and the reference's largest value; NaN or infinity if there is one.
+/// The largest difference, over the larger of 1 and the reference's largest value; NaN or infinity
+/// if there is one.
 template <class T>
 double difference(const Array<T>& got, const Array<double>& want) {
   double worst = 0, size = 1;

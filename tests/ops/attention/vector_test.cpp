@@ -16,7 +16,8 @@ T exp_of(T x) {
   return tiles::exp(tiles::splat(x))[0];
 }
 
-/// The largest error in units of the last place of the true value, over random and special arguments.
+/// The largest error in units of the last place of the true value, over random and special
+/// arguments.
 template <class T, class Wide>
 double worst_ulp(T low, T high) {
   std::mt19937_64 random(1);
