@@ -7,6 +7,9 @@
 #include <tenet/ops/reduce.h>
 #include <tenet/ops/views.h>
 
+#include <algorithm>
+#include <cmath>
+
 namespace tenet {
 namespace {
 
@@ -190,7 +193,7 @@ Tensor mean(const Tensor& x, const Axes& axes, bool keepdim) {
   if (auto* node = record<SumNode>("mean", y, x)) {
     node->shape = x.shape();
     node->keep = geometry.keep;
-    node->scale = 1.0 / static_cast<double>(geometry.count);
+    node->scale = 1.0 / static_cast<double>(std::max<int64_t>(geometry.count, 1));
   }
   return y;
 }

@@ -1,0 +1,92 @@
+#include <doctest/doctest.h>
+#include <ops/array.h>
+#include <ops/op_case.h>
+#include <tenet/ops/creation.h>
+#include <tenet/ops/sort.h>
+#include <tenet/ops/stream.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+using namespace tenet;
+using namespace tenet::test;
+
+namespace {
+
+using Line = std::vector<double>;
+
+Line places_of(const Line& x, bool descending) {
+  Line order(x.size());
+  std::iota(order.begin(), order.end(), 0.0);
+  std::stable_sort(order.begin(), order.end(), [&](double a, double b) {
+    const double p = x[static_cast<size_t>(a)], q = x[static_cast<size_t>(b)];
+    return descending ? p > q : p < q;
+  });
+  return order;
+}
+
+Line sorted(const Line& x, bool descending) {
+  Line y;
+  for (const double i : places_of(x, descending)) y.push_back(x[static_cast<size_t>(i)]);
+  return y;
+}
+
+const std::vector<DType> number_types{DType::f32, DType::f64, DType::bf16, DType::i32};
+
+}  // namespace
+
+TEST_CASE("op table: sorting") {
+  const Tensor x = zeros({3}), stream = encode(x);
+  run({.op = "sort",
+       .inputs = {{.shape = {4, 6}}},
+       .function =
+           [](const Tensors& t) {
+             return Tensors{sort(t[0]).values, sort(t[0], 0, true).values};
+           },
+       .reference =
+           [](const Arrays& t) {
+             return Arrays{along(t[0], 1, [](const Line& line) { return sorted(line, false); }),
+                           along(t[0], 0, [](const Line& line) { return sorted(line, true); })};
+           },
+       .types = number_types,
+       .shapes = {{{0, 3}}, {{2, 0}}, {{1, 1}}},
+       .errors = {{[=] { sort(x, 1); }, "sort: axis 1 is out of range for 1 dimensions"},
+                  {[=] { sort(stream); }, "sort: fixed-point stream; decode() it first"}}});
+  run({.op = "argsort",
+       .inputs = {{.shape = {3, 40}, .low = 0, .high = 9, .dtype = DType::i64}},
+       .function =
+           [](const Tensors& t) {
+             return Tensors{argsort(t[0]), argsort(t[0], -1, true)};
+           },
+       .reference =
+           [](const Arrays& t) {
+             return Arrays{along(t[0], 1, [](const Line& line) { return places_of(line, false); }),
+                           along(t[0], 1, [](const Line& line) { return places_of(line, true); })};
+           },
+       .types = {DType::i64},
+       .differentiable = false,
+       .errors = {{[=] { argsort(x, 1); }, "argsort: axis 1 is out of range for 1 dimensions"}}});
+  run({.op = "top_k",
+       .inputs = {{.shape = {3, 7}}},
+       .function = [](const Tensors& t) { return top_k(t[0], 2).values; },
+       .reference =
+           [](const Arrays& t) {
+             return along(t[0], 1, [](const Line& line) {
+               Line y = sorted(line, true);
+               y.resize(2);
+               return y;
+             });
+           },
+       .types = number_types,
+       .errors = {{[=] { top_k(x, 5); }, "top_k: k 5 is outside 0..3, the size of axis 0"},
+                  {[=] { top_k(x, -1); }, "top_k: k -1 is outside 0..3, the size of axis 0"}}});
+}
+
+TEST_CASE("equal elements keep their order; NaN is larger than every number") {
+  const Tensor x = from_vector<float>({2, NAN, 1, 2, INFINITY, 1}, {6});
+  CHECK(argsort(x).to_vector<int64_t>() == std::vector<int64_t>{2, 5, 0, 3, 4, 1});
+  CHECK(argsort(x, 0, true).to_vector<int64_t>() == std::vector<int64_t>{1, 4, 0, 3, 2, 5});
+  CHECK(top_k(x, 4).indices.to_vector<int64_t>() == std::vector<int64_t>{1, 4, 0, 3});
+  CHECK(sort(x).indices.dtype() == DType::i64);
+}
