@@ -31,7 +31,7 @@ std::string bytes_of(const std::vector<T>& values) {
 
 /// What load() says about a file with these bytes, with the file's name as FILE.
 std::string load_error(const std::string& bytes) {
-  const ScratchFolder folder;
+  static const ScratchFolder folder;
   folder.write("x.safetensors", bytes);
   const std::string path = folder / "x.safetensors";
   std::string text = error_of([&] { safetensors::load(path); });
