@@ -11,9 +11,9 @@ namespace tenet::nn {
 namespace {
 
 template <class Options>
-Linear projection(const Options& options, Generator& generator) {
+Linear projection(const Options& options, Generator& generator, int64_t width = 0) {
   const AttentionSize& size = options.size;
-  return Linear(size.d_model, size.heads * size.head_size,
+  return Linear(width > 0 ? width : size.d_model, size.heads * size.head_size,
                 {.bias = false, .std = options.std, .generator = &generator});
 }
 
@@ -28,8 +28,8 @@ Linear output_projection(const Options& options, Generator& generator) {
 template <class Options>
 Options checked(Options options, const char* module) {
   AttentionSize& size = options.size;
-  check(size.d_model >= 1 && size.heads >= 1, "{}: d_model {} and heads {} must be at least 1", module,
-        size.d_model, size.heads);
+  check(size.d_model >= 1 && size.heads >= 1, "{}: d_model {} and heads {} must be at least 1",
+        module, size.d_model, size.heads);
   if (size.head_size == 0) {
     check(size.d_model % size.heads == 0, "{}: {} heads do not divide d_model {}; give head_size",
           module, size.heads, size.d_model);
@@ -48,9 +48,14 @@ Tensor merge_heads(const Tensor& y) {
   return reshape(permute(y, {0, 2, 1, 3}), {y.size(0), y.size(2), y.size(1) * y.size(3)});
 }
 
-void check_input(const Tensor& x, const AttentionSize& size, const char* module) {
-  check(x.dim() == 3 && x.size(2) == size.d_model, "{}: input has shape {}, expected (B, L, {})", module,
-        x.shape(), size.d_model);
+void check_input(const Tensor& x, int64_t width, const char* what, const char* module) {
+  check(x.dim() == 3 && x.size(2) == width, "{}: {} has shape {}, expected (B, L, {})", module,
+        what, x.shape(), width);
+}
+
+std::string describe_heads(const char* module, const AttentionSize& size, const std::string& rest) {
+  return fmt::format("{}({}, {} heads of {}{})", module, size.d_model, size.heads, size.head_size,
+                     rest);
 }
 
 }  // namespace
@@ -58,19 +63,29 @@ void check_input(const Tensor& x, const AttentionSize& size, const char* module)
 MultiHeadAttention::MultiHeadAttention(MultiHeadAttentionOptions options, Generator& generator)
     : options_(checked(std::move(options), "multi_head_attention")),
       query_(projection(options_, generator)),
-      value_(projection(options_, generator)),
+      value_(projection(options_, generator, options_.d_memory)),
       output_(output_projection(options_, generator)) {
-  if (!options_.shared_qk) key_.emplace(projection(options_, generator));
+  if (!options_.shared_qk) key_.emplace(projection(options_, generator, options_.d_memory));
+}
+
+Tensor MultiHeadAttention::operator()(const Tensor& x, const Tensor& mask) {
+  check_input(x, options_.size.d_model, "input", "multi_head_attention");
+  return attend(x, x, mask);
 }
 
 Tensor MultiHeadAttention::operator()(const Tensor& x, const Tensor& memory, const Tensor& mask) {
-  check_input(x, options_.size, "multi_head_attention");
-  check_input(memory, options_.size, "multi_head_attention");
+  check(!options_.shared_qk && !options_.causal,
+        "multi_head_attention: memory cannot be attended to with {}",
+        options_.shared_qk ? "shared_qk" : "causal");
+  check_input(x, options_.size.d_model, "input", "multi_head_attention");
+  return attend(x, memory, mask);
+}
+
+Tensor MultiHeadAttention::attend(const Tensor& x, const Tensor& memory, const Tensor& mask) {
+  check_input(memory, options_.d_memory > 0 ? options_.d_memory : options_.size.d_model, "memory",
+              "multi_head_attention");
   const Tensor q = split_heads(query_(x), options_.size);
-  const bool self = &x.body() == &memory.body();
-  const Tensor k = options_.shared_qk && self
-                       ? q
-                       : split_heads((key_ ? *key_ : query_)(memory), options_.size);
+  const Tensor k = options_.shared_qk ? q : split_heads((*key_)(memory), options_.size);
   const Tensor v = split_heads(value_(memory), options_.size);
   return output_(merge_heads(attention(q, k, v,
                                        {.causal = options_.causal,
@@ -87,6 +102,12 @@ void MultiHeadAttention::fields(Fields& f) {
   f("output.dense", output_);
 }
 
+std::string MultiHeadAttention::describe() const {
+  return describe_heads("MultiHeadAttention", options_.size,
+                        fmt::format("{}{}", options_.shared_qk ? ", shared QK" : "",
+                                    options_.causal ? ", causal" : ""));
+}
+
 LocalSelfAttention::LocalSelfAttention(LocalSelfAttentionOptions options, Generator& generator)
     : options_(checked(std::move(options), "local_self_attention")),
       query_(projection(options_, generator)),
@@ -95,7 +116,7 @@ LocalSelfAttention::LocalSelfAttention(LocalSelfAttentionOptions options, Genera
       output_(output_projection(options_, generator)) {}
 
 Tensor LocalSelfAttention::operator()(const Tensor& x, const Tensor& mask) {
-  check_input(x, options_.size, "local_self_attention");
+  check_input(x, options_.size.d_model, "input", "local_self_attention");
   const Tensor q = split_heads(query_(x), options_.size);
   const Tensor k = split_heads(key_(x), options_.size);
   const Tensor v = split_heads(value_(x), options_.size);
@@ -115,35 +136,45 @@ void LocalSelfAttention::fields(Fields& f) {
   f("output.dense", output_);
 }
 
+std::string LocalSelfAttention::describe() const {
+  return describe_heads(
+      "LocalSelfAttention", options_.size,
+      fmt::format(", chunks of {}{}", options_.chunk, options_.causal ? ", causal" : ""));
+}
+
 LshSelfAttention::LshSelfAttention(LshSelfAttentionOptions options, Generator& generator)
     : options_(checked(std::move(options), "lsh_self_attention")),
       query_key_(projection(options_, generator)),
       value_(projection(options_, generator)),
       output_(output_projection(options_, generator)) {
-  check(!options_.num_buckets.empty(), "lsh_self_attention: num_buckets is empty; give even factors");
+  check(!options_.num_buckets.empty(),
+        "lsh_self_attention: num_buckets is empty; give even factors");
+  for (const int64_t factor : options_.num_buckets) {
+    check(factor >= 2 && factor % 2 == 0,
+          "lsh_self_attention: bucket factor {} is not even and positive", factor);
+  }
   check(options_.hashes >= 1 && options_.evaluation_hashes >= 0,
         "lsh_self_attention: {} rounds, {} in evaluation; at least 1 is needed", options_.hashes,
         options_.evaluation_hashes);
 }
 
-Tensor LshSelfAttention::draw_rotations(int64_t rounds) const {
-  const int64_t columns =
-      std::reduce(options_.num_buckets.begin(), options_.num_buckets.end()) / 2;
+Tensor LshSelfAttention::draw_rotations(int64_t rounds, Device device) const {
+  const int64_t columns = std::reduce(options_.num_buckets.begin(), options_.num_buckets.end()) / 2;
   const Shape shape{options_.size.heads, options_.size.head_size, rounds, columns};
-  if (training()) return randn(shape, default_generator());
+  if (training()) return randn(shape, default_generator(), {.device = device});
   // Evaluation streams are far from those of training steps, which count from 1.
   Generator fixed(options_.seed, ~uint64_t{0} << 32 | options_.layer);
-  return randn(shape, fixed);
+  return randn(shape, fixed, {.device = device});
 }
 
 Tensor LshSelfAttention::operator()(const Tensor& x, const LshCall& call) {
-  check_input(x, options_.size, "lsh_self_attention");
+  check_input(x, options_.size.d_model, "input", "lsh_self_attention");
   const bool evaluates = !training() && options_.evaluation_hashes > 0;
   const int64_t rounds = call.hashes > 0 ? call.hashes
                          : evaluates     ? options_.evaluation_hashes
                                          : options_.hashes;
   Tensor rotations = call.rotations.defined() ? call.rotations : rotations_;
-  if (!rotations.defined()) rotations = draw_rotations(rounds);
+  if (!rotations.defined()) rotations = draw_rotations(rounds, x.device());
   const Tensor qk = split_heads(query_key_(x), options_.size);
   const Tensor v = split_heads(value_(x), options_.size);
   return output_(merge_heads(lsh_attention(qk, v, rotations,
@@ -158,6 +189,14 @@ void LshSelfAttention::fields(Fields& f) {
   f("self_attention.query_key", query_key_);
   f("self_attention.value", value_);
   f("output.dense", output_);
+}
+
+std::string LshSelfAttention::describe() const {
+  const std::string buckets = fmt::format("{}", fmt::join(options_.num_buckets, " x "));
+  return describe_heads(
+      "LshSelfAttention", options_.size,
+      fmt::format(", {} buckets, window {}, {} rounds{}", buckets, options_.window, options_.hashes,
+                  options_.causal ? ", causal" : ""));
 }
 
 }  // namespace tenet::nn

@@ -1,7 +1,7 @@
 /// Attention modules: projections around attention(), local_attention() and lsh_attention().
 ///
-/// Each maps x (B, L, D) to (B, L, D). Projections have no bias and are named as in Hugging Face's Reformer:
-/// self_attention.query, .key and .value (or .query_key and .value), output.dense.
+/// Each maps x (B, L, D) to (B, L, D). Projections have no bias and are named as in Hugging Face's
+/// Reformer: self_attention.query, .key and .value (or .query_key and .value), output.dense.
 #pragma once
 
 #include <tenet/nn/linear.h>
@@ -22,26 +22,32 @@ struct AttentionSize {
 struct MultiHeadAttentionOptions {
   AttentionSize size;
   bool causal = false;
-  bool shared_qk = false;  // one projection for queries and keys; keys are normalised, a position does not see itself
+  bool shared_qk = false;  // one projection for queries and keys; keys are normalised, a position
+                           // does not see itself
+  int64_t d_memory = 0;    // width of the memory; 0: d_model
   double dropout = 0;      // of the attention weights
   double std = 0;          // of the initial weights; 0: as Linear's
 };
 
-/// Full attention in O(L) memory.
+/// Full attention in O(L) memory. Vaswani et al., "Attention Is All You Need" (2017), section 3.2.
 class MultiHeadAttention : public Module {
  public:
   explicit MultiHeadAttention(MultiHeadAttentionOptions options,
                               Generator& generator = default_generator());
 
   /// Self-attention. `mask` (B, L), boolean: which positions may be seen; undefined: all.
-  Tensor operator()(const Tensor& x, const Tensor& mask = {}) { return (*this)(x, x, mask); }
-  /// Attention of x (B, L, D) to `memory` (B, M, D).
+  Tensor operator()(const Tensor& x, const Tensor& mask = {});
+  /// Attention of x (B, L, D) to `memory` (B, M, d_memory) under a mask (B, M). Error if the module
+  /// is causal or shared_qk.
   Tensor operator()(const Tensor& x, const Tensor& memory, const Tensor& mask);
   void fields(Fields& f) override;
+  std::string describe() const override;
 
  private:
+  Tensor attend(const Tensor& x, const Tensor& memory, const Tensor& mask);
+
   MultiHeadAttentionOptions options_;
-  Linear query_;              // also the keys if shared
+  Linear query_;  // also the keys if shared
   std::optional<Linear> key_;
   Linear value_, output_;
 };
@@ -63,6 +69,7 @@ class LocalSelfAttention : public Module {
 
   Tensor operator()(const Tensor& x, const Tensor& mask = {});
   void fields(Fields& f) override;
+  std::string describe() const override;
 
  private:
   LocalSelfAttentionOptions options_;
@@ -71,10 +78,11 @@ class LocalSelfAttention : public Module {
 
 struct LshSelfAttentionOptions {
   AttentionSize size;
-  int64_t window = 64;                  // positions of the own bucket that are seen
-  std::vector<int64_t> num_buckets = {};  // even factors; a property of the model, never of a call's length
-  int64_t hashes = 2;                   // rounds in training
-  int64_t evaluation_hashes = 0;        // rounds in evaluation; 0: as in training
+  int64_t window = 64;  // positions of the own bucket that are seen
+  std::vector<int64_t> num_buckets =
+      {};                         // even factors; a property of the model, never of a call's length
+  int64_t hashes = 2;             // rounds in training
+  int64_t evaluation_hashes = 0;  // rounds in evaluation; 0: as in training
   bool causal = true;
   double dropout = 0;
   double std = 0;
@@ -89,7 +97,9 @@ struct LshCall {
   Tensor rotations = {};  // (H, K, R, sum(num_buckets) / 2) instead of drawn ones
 };
 
-/// Attention among positions that hash alike; queries and keys are shared.
+/// Attention among positions that hash alike, preset `windowed`; queries and keys are shared.
+/// Kitaev et al., "Reformer" (2020), section 2. The number of buckets never depends on the length
+/// of a call: later tokens change nothing before them.
 class LshSelfAttention : public Module {
  public:
   explicit LshSelfAttention(LshSelfAttentionOptions options,
@@ -99,9 +109,10 @@ class LshSelfAttention : public Module {
   /// Used by every call until it is undefined again. For tests and for scoring with given hashes.
   void set_rotations(Tensor rotations) { rotations_ = std::move(rotations); }
   void fields(Fields& f) override;
+  std::string describe() const override;
 
  private:
-  Tensor draw_rotations(int64_t rounds) const;
+  Tensor draw_rotations(int64_t rounds, Device device) const;
 
   LshSelfAttentionOptions options_;
   Linear query_key_, value_, output_;

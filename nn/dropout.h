@@ -5,13 +5,15 @@
 
 namespace tenet::nn {
 
-/// dropout(x, p) in training, x in evaluation. Numbers come from default_generator().
+/// In training, each element is 0 with probability p, else x / (1 - p); in evaluation, x. Numbers
+/// come from default_generator(). Error unless 0 <= p < 1.
 class Dropout : public Module {
  public:
-  explicit Dropout(double p) : p_(p) {}
+  explicit Dropout(double p);
 
   Tensor operator()(const Tensor& x) const;
   void fields(Fields&) override {}
+  std::string describe() const override;
 
  private:
   double p_;

@@ -20,6 +20,7 @@ class Embedding : public Module {
 
   Tensor operator()(const Tensor& indices) const;
   void fields(Fields& f) override { f.parameter("weight", weight); }
+  std::string describe() const override;
 
   Tensor weight;
 };

@@ -6,40 +6,68 @@
 #include <tenet/ops/views.h>
 
 namespace tenet::nn {
+namespace {
+
+/// The layer on some positions. Holds the tensors, not the module, which may be moved before the
+/// backward pass.
+struct Part {
+  Tensor up, up_bias, down, down_bias;
+  Activation activation;
+  double dropout;
+  PhiloxKey masks;  // where the dropout numbers of these positions begin
+
+  Tensor operator()(const Tensor& x) const {
+    Generator generator(masks.seed, masks.stream);
+    generator.set_offset(masks.offset);
+    const Tensor inner = tenet::dropout(linear(x, up, up_bias), dropout, generator);
+    return linear(activate(inner, activation), down, down_bias);
+  }
+};
+
+}  // namespace
 
 FeedForward::FeedForward(FeedForwardOptions options, Generator& generator)
     : options_(options),
       up_(options.d_model, options.d_ff, {.std = options.std, .generator = &generator}),
       down_(options.d_ff, options.d_model, {.std = options.std, .generator = &generator}) {
-  check(options.chunk >= 0, "feed_forward: a chunk of {} positions", options.chunk);
-}
-
-FeedForward::Part FeedForward::part() const {
-  return {up_.weight, up_.bias, down_.weight, down_.bias, options_, training()};
-}
-
-Tensor FeedForward::Part::operator()(const Tensor& x) const {
-  const Tensor inner = dropout(linear(x, up, up_bias), options.dropout, training);
-  return linear(activate(inner, options.activation), down, down_bias);
+  check(options.chunk >= 0, "feed_forward: a chunk of {} positions; it must not be negative",
+        options.chunk);
 }
 
 Tensor FeedForward::operator()(const Tensor& x) const {
   check(x.dim() >= 2 && x.shape().back() == options_.d_model,
         "feed_forward: input has shape {}, expected (.., L, {})", x.shape(), options_.d_model);
-  const int axis = x.dim() - 2;
-  const int64_t length = x.size(axis);
-  if (options_.chunk == 0 || options_.chunk >= length) return part()(x);
-  Tensors parts;
-  for (int64_t start = 0; start < length; start += options_.chunk) {
-    parts.push_back(
-        checkpoint(part(), slice(x, axis, start, std::min(start + options_.chunk, length))));
+  if (options_.chunk > 0 && options_.chunk < x.size(-2) && x.numel() > 0) return chunked(x);
+  const Tensor inner = dropout(up_(x), options_.dropout, training());
+  return down_(activate(inner, options_.activation));
+}
+
+// Chunks are runs of whole rows, so that their dropout masks are runs of the whole one. A mask can
+// begin only at a block of four random numbers: a chunk begins at a multiple of four rows.
+Tensor FeedForward::chunked(const Tensor& x) const {
+  const Tensor rows = reshape(x, {-1, options_.d_model});
+  const int64_t count = rows.size(0), step = (options_.chunk * (count / x.size(-2)) + 3) / 4 * 4;
+  Part part{up_.weight, up_.bias, down_.weight, down_.bias, options_.activation, 0, {}};
+  if (training() && options_.dropout > 0) {
+    part.dropout = options_.dropout;
+    part.masks = default_generator().take(static_cast<uint64_t>(count * options_.d_ff));
   }
-  return concatenate(parts, axis);
+  Tensors parts;
+  for (int64_t first = 0; first < count; first += step) {
+    parts.push_back(checkpoint(part, slice(rows, 0, first, std::min(first + step, count))));
+    part.masks.offset += static_cast<uint64_t>(step / 4 * options_.d_ff);
+  }
+  return reshape(concatenate(parts, 0), x.shape());
 }
 
 void FeedForward::fields(Fields& f) {
   f("dense.dense", up_);
   f("output.dense", down_);
+}
+
+std::string FeedForward::describe() const {
+  return fmt::format("FeedForward({} -> {} -> {}, {})", options_.d_model, options_.d_ff,
+                     options_.d_model, nn::to_string(options_.activation));
 }
 
 }  // namespace tenet::nn

@@ -15,24 +15,22 @@ struct FeedForwardOptions {
   double std = 0;      // of the initial weights; 0: as Linear's
 };
 
-/// y = output.dense(activation(dropout(dense.dense(x)))): (B, L, D) -> (B, L, D). Chunks change memory, not the result:
-/// the inner width exists for one chunk at a time, in the backward pass too.
+/// y = output.dense(activation(dropout(dense.dense(x)))): (.., L, D) -> (.., L, D), F wide in
+/// between.
+///
+/// With chunk > 0 no more than about `chunk` positions of each sequence are F wide at a time, in
+/// the backward pass too, which runs each chunk once more. The output, dropout included, has the
+/// same bits for every chunk and any length. Kitaev et al., "Reformer" (2020), section 3.
 class FeedForward : public Module {
  public:
   explicit FeedForward(FeedForwardOptions options, Generator& generator = default_generator());
 
   Tensor operator()(const Tensor& x) const;
   void fields(Fields& f) override;
+  std::string describe() const override;
 
  private:
-  /// The layer on some positions, on its own: it may outlive the module.
-  struct Part {
-    Tensor up, up_bias, down, down_bias;
-    FeedForwardOptions options;
-    bool training;
-    Tensor operator()(const Tensor& x) const;
-  };
-  Part part() const;
+  Tensor chunked(const Tensor& x) const;
 
   FeedForwardOptions options_;
   Linear up_, down_;

@@ -18,6 +18,7 @@ class LayerNorm : public Module {
 
   Tensor operator()(const Tensor& x) const;
   void fields(Fields& f) override;
+  std::string describe() const override;
 
   Tensor weight, bias;
 

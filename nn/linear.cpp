@@ -14,7 +14,8 @@ Linear::Linear(int64_t in, int64_t out, LinearOptions options) {
   weight = options.std > 0 ? normal_parameter({out, in}, options.std, generator)
                            : uniform_parameter({out, in}, bound, generator);
   if (!options.bias) return;
-  bias = options.std > 0 ? constant_parameter({out}, 0) : uniform_parameter({out}, bound, generator);
+  bias =
+      options.std > 0 ? constant_parameter({out}, 0) : uniform_parameter({out}, bound, generator);
 }
 
 Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight, bias); }

@@ -10,7 +10,7 @@ namespace tenet::nn {
 
 struct LinearOptions {
   bool bias = true;
-  double std = 0;  // weights N(0, std^2), bias 0; 0: both uniform on +-1/sqrt(in)
+  double std = 0;                  // weights N(0, std^2), bias 0; 0: both uniform on +-1/sqrt(in)
   Generator* generator = nullptr;  // of the initial weights; null: default_generator()
 };
 

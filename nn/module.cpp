@@ -176,8 +176,9 @@ class Tree : public Fields {
     const size_t outer = parent_length_;
     const bool root = text.empty();
     const int64_t count = module.parameter_count();
-    text += fmt::format("{:{}}{}{}, {} parameter{}\n", "", 2 * depth_, root ? "" : name + ": ",
-                        module.describe(), with_thousands(count), count == 1 ? "" : "s");
+    text += fmt::format("{:{}}{}{}, {} parameter{}\n", "", 2 * depth_,
+                        root || name.empty() ? "" : name + ": ", module.describe(),
+                        with_thousands(count), count == 1 ? "" : "s");
     parent_length_ = path().empty() ? 0 : path().size() + 1;
     ++depth_;
     Fields::visit(module);

@@ -3,57 +3,75 @@
 #include <tenet/ops/concatenate.h>
 #include <tenet/ops/views.h>
 
+#include <algorithm>
+#include <numeric>
+
 namespace tenet::nn {
 
-LearnedPositionalEmbedding::LearnedPositionalEmbedding(int64_t max_positions, int64_t d_model, double std,
-                                                       Generator& generator)
-    : table_(normal_parameter({max_positions, d_model}, std, generator)) {}
+LearnedPositionalEmbedding::LearnedPositionalEmbedding(int64_t max_positions, int64_t d_model,
+                                                       double std, Generator& generator) {
+  check(max_positions >= 1 && d_model >= 1,
+        "positions: {} positions of width {}; both must be at least 1", max_positions, d_model);
+  table_ = normal_parameter({max_positions, d_model}, std, generator);
+}
 
-Tensor LearnedPositionalEmbedding::operator()(int64_t length) {
-  check(length <= table_.size(0), "positions: length {} exceeds {} positions", length, table_.size(0));
+Tensor LearnedPositionalEmbedding::operator()(int64_t length) const {
+  check(length <= table_.size(0), "positions: length {} exceeds {} positions", length,
+        table_.size(0));
   return slice(table_, 0, 0, length);
 }
 
 void LearnedPositionalEmbedding::fields(Fields& f) { f.parameter("embedding.weight", table_); }
 
+std::string LearnedPositionalEmbedding::describe() const {
+  return fmt::format("LearnedPositionalEmbedding({} x {})", table_.size(0), table_.size(1));
+}
+
 AxialPositionalEmbedding::AxialPositionalEmbedding(std::vector<int64_t> shape,
                                                    std::vector<int64_t> widths, double std,
                                                    Generator& generator)
-    : shape_(std::move(shape)) {
-  check(!shape_.empty() && shape_.size() == widths.size(),
+    : shape_(std::move(shape)), widths_(std::move(widths)) {
+  check(!shape_.empty() && shape_.size() == widths_.size() && shape_.size() < Shape::max_dim,
         "axial positions: {} axes with {} widths; one width per axis is needed", shape_.size(),
-        widths.size());
+        widths_.size());
   for (size_t k = 0; k < shape_.size(); ++k) {
-    check(shape_[k] >= 1 && widths[k] >= 1, "axial positions: axis {} has size {} and width {}", k,
-          shape_[k], widths[k]);
+    check(shape_[k] >= 1 && widths_[k] >= 1, "axial positions: axis {} has size {} and width {}", k,
+          shape_[k], widths_[k]);
     Shape weight;
     for (size_t axis = 0; axis < shape_.size(); ++axis) weight.push_back(axis == k ? shape_[k] : 1);
-    weight.push_back(widths[k]);
+    weight.push_back(widths_[k]);
     weights_.push_back(normal_parameter(weight, std, generator));
   }
 }
 
-Tensor AxialPositionalEmbedding::operator()(int64_t length) {
+Tensor AxialPositionalEmbedding::operator()(int64_t length) const {
   Shape grid{std::span<const int64_t>(shape_)};
   check(length <= grid.numel(), "positions: length {} exceeds the {} positions of shape {}", length,
         grid.numel(), grid);
-  const int64_t per_row = std::max<int64_t>(grid.numel() / grid[0], 1);
-  grid[0] = (length + per_row - 1) / per_row;
-  Tensors parts;
-  int64_t width = 0;
-  for (size_t k = 0; k < weights_.size(); ++k) {
-    Tensor weight = k == 0 ? slice(weights_[0], 0, 0, grid[0]) : weights_[k];
-    Shape full = grid;
-    full.push_back(weight.shape().back());
-    width += weight.shape().back();
-    parts.push_back(expand(weight, full));
+  // The smallest leading part of the grid that holds `length` positions.
+  int64_t below = grid.numel();
+  for (int64_t& size : grid) {
+    below /= size;
+    size = std::max<int64_t>((length + below - 1) / below, 1);
+    if (size > 1) break;
   }
+  Tensors parts;
+  for (size_t k = 0; k < weights_.size(); ++k) {
+    const int axis = static_cast<int>(k);
+    Shape full = grid;
+    full.push_back(widths_[k]);
+    parts.push_back(expand(slice(weights_[k], axis, 0, grid[axis]), full));
+  }
+  const int64_t width = std::reduce(widths_.begin(), widths_.end());
   const Tensor all = reshape(concatenate(parts, -1), {grid.numel(), width});
   return slice(all, 0, 0, length);
 }
 
-void AxialPositionalEmbedding::fields(Fields& f) {
-  for (size_t k = 0; k < weights_.size(); ++k) f.parameter("weights." + std::to_string(k), weights_[k]);
+void AxialPositionalEmbedding::fields(Fields& f) { f.parameter("weights", weights_); }
+
+std::string AxialPositionalEmbedding::describe() const {
+  return fmt::format("AxialPositionalEmbedding({} -> {})", fmt::join(shape_, " x "),
+                     fmt::join(widths_, " + "));
 }
 
 }  // namespace tenet::nn

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <tenet/core/autograd.h>
 #include <tenet/nn/reversible_sequence.h>
 #include <tenet/ops/stream.h>
 
@@ -7,12 +8,15 @@ namespace tenet::nn {
 std::pair<Tensor, Tensor> ReversibleSequence::operator()(Tensor x) {
   const bool exact = options_.residual == Residual::exact;
   const DType dtype = x.dtype();
+  // Each stream has a node of its own, so that gradients are added in the same order with and without reversal.
   Tensors streams;
-  {
-    Tensor start = exact ? encode(x.to(DType::f32), options_.fraction_bits) : std::move(x);
-    x = Tensor();
-    streams = {start, start};
+  if (exact) {
+    x = x.to(DType::f32);
+    streams = {encode(x, options_.fraction_bits), encode(x, options_.fraction_bits)};
+  } else {
+    streams = {detail::expand(x, x.shape()), detail::expand(x, x.shape())};
   }
+  x = Tensor();
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
     auto coupling = std::make_shared<AdditiveCoupling>(
