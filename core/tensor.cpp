@@ -86,9 +86,9 @@ int64_t Tensor::size(int axis) const { return shape()[normalize_axis(axis, dim()
 
 bool Tensor::is_contiguous() const {
   const detail::TensorBody& b = body();
+  if (b.shape.numel() == 0) return true;
   int64_t step = 1;
   for (int axis = b.shape.dim() - 1; axis >= 0; --axis) {
-    if (b.shape[axis] == 0) return true;
     if (b.shape[axis] != 1 && b.strides[axis] != step) return false;
     step *= b.shape[axis];
   }
