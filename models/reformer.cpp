@@ -3,6 +3,7 @@
 #include <tenet/nn/attention.h>
 #include <tenet/nn/dropout.h>
 #include <tenet/nn/feed_forward.h>
+#include <tenet/ops/arithmetic.h>
 #include <tenet/ops/concatenate.h>
 #include <tenet/ops/cross_entropy.h>
 #include <tenet/ops/matmul.h>
