@@ -18,7 +18,7 @@ Tensor places(const Tensor& index, int64_t n, Device device, const char* op) {
   check(index.device() == device, "{}: indices are on {}, the tensor is on {}", op, index.device(),
         device);
   const Tensor result = index.detach().to(DType::i64).contiguous();
-  detail::check_index_kernel(device, view(result), n, op);
+  detail::check_index_kernel(device, view(result), n, detail::no_index, op);
   return result;
 }
 

@@ -7,6 +7,8 @@
 #include <tenet/core/tensor.h>
 #include <tenet/core/view.h>
 
+#include <limits>
+
 namespace tenet {
 
 /// y[.., i, ..] = x[.., index[i], ..]: whole slices; index (m,). Accepts fixed32.
@@ -27,9 +29,12 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value);
 
 namespace detail {
 
-/// Raises the Error for the first element of `index` outside [0, n). Indices reach the kernels as
-/// i64.
-extern Kernel<void(View index, int64_t n, const char* op)> check_index_kernel;
+/// What check_index_kernel takes for "nothing is ignored".
+inline constexpr int64_t no_index = std::numeric_limits<int64_t>::min();
+
+/// Raises the Error for the first element of the contiguous i64 `index` outside [0, n) other than
+/// `ignored`. Kernels get only indices that passed.
+extern Kernel<void(View index, int64_t n, int64_t ignored, const char* op)> check_index_kernel;
 /// y (outer, m, inner) = rows index (m,) of x (outer, n, inner); any type.
 extern Kernel<void(View y, View x, View index)> gather_rows_kernel;
 /// x (outer, n, inner) += rows of src (outer, m, inner) at index (m,), in order of m.

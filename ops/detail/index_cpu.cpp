@@ -2,11 +2,12 @@
 #include <tenet/ops/detail/lines.h>
 #include <tenet/ops/index.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace tenet::detail {
 
-constinit Kernel<void(View, int64_t, const char*)> check_index_kernel{"check_index"};
+constinit Kernel<void(View, int64_t, int64_t, const char*)> check_index_kernel{"check_index"};
 constinit Kernel<void(View, View, View)> gather_rows_kernel{"gather_rows"};
 constinit Kernel<void(View, View, View)> add_rows_kernel{"add_rows"};
 constinit Kernel<void(View, View, View)> gather_kernel{"gather"};
@@ -30,14 +31,16 @@ void dispatch_size(DType dtype, F&& fn) {
   }
 }
 
-void check_index_cpu(View index, int64_t n, const char* op) {
+void check_index_cpu(View index, int64_t n, int64_t ignored, const char* op) {
   const int64_t* at = index.as<const int64_t>();
   const int64_t count = index.numel();
-  uint64_t largest = 0;
-  for (int64_t i = 0; i < count; ++i) largest = std::max(largest, static_cast<uint64_t>(at[i]));
-  if (count == 0 || largest < static_cast<uint64_t>(n)) return;
-  int64_t first = 0;
-  while (at[first] >= 0 && at[first] < n) ++first;
+  const auto fits = [=](int64_t i) {
+    return static_cast<uint64_t>(i) < static_cast<uint64_t>(n) || i == ignored;
+  };
+  bool all = true;
+  for (int64_t i = 0; i < count; ++i) all &= fits(at[i]);
+  if (all) return;
+  const int64_t first = std::find_if_not(at, at + count, fits) - at;
   fail("{}: index {} at position {} is outside 0..{}", op, at[first], first, n - 1);
 }
 

@@ -1,0 +1,75 @@
+/// The CPU side of ops/cross_entropy.h.
+#include <tenet/core/parallel.h>
+#include <tenet/ops/cross_entropy.h>
+#include <tenet/ops/detail/loop.h>
+#include <tenet/ops/detail/math.h>
+#include <tenet/ops/detail/row.h>
+
+namespace tenet::detail {
+namespace {
+
+template <class T>
+void losses(const View& loss, const View& lse, const View& logits, const View& targets,
+            int64_t ignore_index) {
+  using C = Compute<T>;
+  const int64_t classes = logits.shape[1];
+  parallel_for(
+      logits.shape[0], parallel_grain / (4 * classes + 1) + 1, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+          const RowReader<T, true> x{logits.as<const T>() + row * classes, 1};
+          const C largest = row_max<C>(classes, x);
+          const C shift = largest == -std::numeric_limits<C>::infinity() ? C(0) : largest;
+          const double level = std::log(
+              ordered_sum<C>(classes, [&](C a, int64_t i) { return a + math::exp(x(i) - shift); }));
+          const int64_t target = targets.as<const int64_t>()[row];
+          const bool counts = target != ignore_index;
+          lse.as<C>()[row] = static_cast<C>(static_cast<double>(shift) + level);
+          loss.as<C>()[row] = counts ? static_cast<C>(level - (static_cast<double>(x(target)) -
+                                                               static_cast<double>(shift)))
+                                     : C(0);
+        }
+      });
+}
+
+template <class T>
+void gradients(const View& dlogits, const View& logits, const View& lse, const View& targets,
+               const View& dloss, int64_t ignore_index) {
+  using C = Compute<T>;
+  const int64_t classes = logits.shape[1];
+  parallel_for(logits.shape[0], parallel_grain / (2 * classes + 1) + 1,
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t row = begin; row < end; ++row) {
+                   const RowReader<T, true> x{logits.as<const T>() + row * classes, 1};
+                   const RowWriter<T, true> dx{dlogits.as<T>() + row * classes, 1};
+                   const int64_t target = targets.as<const int64_t>()[row];
+                   const C scale = dloss.data ? dloss.as<const C>()[row * dloss.strides[0]] : C(1);
+                   if (target == ignore_index) {
+                     for (int64_t i = 0; i < classes; ++i) dx(i, C(0));
+                     continue;
+                   }
+                   const C level = lse.as<const C>()[row];
+                   const C chosen = (math::exp(x(target) - level) - C(1)) * scale;
+#pragma GCC ivdep  // dx may be x, but nothing else overlaps
+                   for (int64_t i = 0; i < classes; ++i) dx(i, math::exp(x(i) - level) * scale);
+                   dx(target, chosen);
+                 }
+               });
+}
+
+void cross_entropy_cpu(View loss, View lse, View logits, View targets, int64_t ignore_index) {
+  dispatch(FloatTypes(), logits.dtype, "cross_entropy",
+           [&]<class T>() { losses<T>(loss, lse, logits, targets, ignore_index); });
+}
+
+void cross_entropy_backward_cpu(View dlogits, View logits, View lse, View targets, View dloss,
+                                int64_t ignore_index) {
+  dispatch(FloatTypes(), logits.dtype, "cross_entropy",
+           [&]<class T>() { gradients<T>(dlogits, logits, lse, targets, dloss, ignore_index); });
+}
+
+const bool filled =
+    cross_entropy_kernel.fill(Device::Kind::cpu, &cross_entropy_cpu) &&
+    cross_entropy_backward_kernel.fill(Device::Kind::cpu, &cross_entropy_backward_cpu);
+
+}  // namespace
+}  // namespace tenet::detail
