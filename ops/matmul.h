@@ -1,0 +1,35 @@
+/// Matrix products and the affine map.
+///
+/// Operands are promoted to one type; under Autocast, f32 operands are converted to its type, which
+/// is then the result's. Half types are added up in f32 and rounded once. Transposed and broadcast
+/// operands are read in place. The order in which an element is added up is fixed, see Note [Order
+/// of products]. All are differentiable any number of times.
+#pragma once
+
+#include <tenet/core/kernel.h>
+#include <tenet/core/tensor.h>
+#include <tenet/core/view.h>
+
+namespace tenet {
+
+/// y[..., i, j] = sum_k a[..., i, k] b[..., k, j], with the leading axes broadcast. A
+/// one-dimensional a is a row, a one-dimensional b a column; that axis is not in the result.
+/// Errors: `matmul: inner sizes differ, (2, 3) x (4, 5)`; `matmul: leading axes do not broadcast,
+/// (2, 3, 4) x (3, 4, 5)`; a scalar; boolean.
+Tensor matmul(const Tensor& a, const Tensor& b);
+
+/// y = x weight^T + bias: x (..., in), weight (out, in), bias (out,) or undefined, y (..., out).
+/// Floats only. dweight = dy^T x and dbias = sum(dy) add fixed blocks of 1,024 rows in order.
+/// Errors: `linear: x has shape (2, 3), weight (4, 5) takes 5 inputs`;
+/// `linear: bias has shape (3,), weight (4, 5) gives 4 outputs`.
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+
+namespace detail {
+
+/// y = a b + bias: a (.., m, k), b (.., k, n), y (.., m, n) with the same leading axes, in a and b
+/// with stride 0 where they are broadcast; a and b have one type, y the same or f32 for half types.
+/// bias (n,) is floating, or has null data.
+extern Kernel<void(View y, View a, View b, View bias)> matmul_kernel;
+
+}  // namespace detail
+}  // namespace tenet
