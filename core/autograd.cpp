@@ -17,6 +17,7 @@ struct Visit {
   Node* node;
   int waiting = 0;       // consumers in this walk that have not run yet
   bool needed = false;   // a target, or a leaf to accumulate in, lies at or below it
+  bool passes = false;   // one lies below it
   bool target = false;
   bool expanded = false;
   Tensors grads;         // one per output
@@ -84,7 +85,10 @@ void Walk::discover(const std::vector<Edge>& roots) {
       if (next == edges.size() || stops(visits_[index])) {
         const bool needed = visits_[index].needed;
         stack.pop_back();
-        if (!stack.empty() && needed) visits_[stack.back().first].needed = true;
+        if (!stack.empty() && needed) {
+          Visit& parent = visits_[stack.back().first];
+          parent.needed = parent.passes = true;
+        }
         continue;
       }
       Node* child = edges[next++].node.get();
@@ -93,14 +97,14 @@ void Walk::discover(const std::vector<Edge>& roots) {
       const size_t child_index = index_of(child);
       if (visits_[child_index].expanded) {
         // A finished child; an unfinished one would be a cycle.
-        visits_[parent].needed = visits_[parent].needed || visits_[child_index].needed;
+        if (visits_[child_index].needed) visits_[parent].needed = visits_[parent].passes = true;
       } else {
         enter(child);
       }
     }
   }
   for (size_t i = 0; i < visits_.size(); ++i) {
-    if (!visits_[i].expanded || !visits_[i].needed || stops(visits_[i])) continue;
+    if (!visits_[i].expanded || !visits_[i].passes || stops(visits_[i])) continue;
     for (const Edge& edge : visits_[i].node->edges()) {
       if (edge) ++visits_[index_.at(edge.node.get())].waiting;
     }
@@ -153,6 +157,10 @@ void Walk::finish(size_t index) {
     if (any && options_.accumulate_in_leaves) {
       accumulate_in_leaf(static_cast<Leaf&>(node), std::move(visit.grads[0]));
     }
+    return;
+  }
+  if (!visit.passes) {
+    visit.grads.clear();
     return;
   }
   Tensors gradients;

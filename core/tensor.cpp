@@ -36,7 +36,8 @@ struct CopyNode : Node {
   Tensors backward(const Tensors& dy) override { return {dy[0].to(device).to(dtype)}; }
 };
 
-Tensor copy_to(const Tensor& x, DType dtype, Device device, const char* name) {
+/// x in another type or on another device, outside the graph.
+Tensor copied(const Tensor& x, DType dtype, Device device) {
   Tensor y = make(x.shape(), dtype, x.fraction_bits(), device);
   if (x.device() == device) {
     detail::copy_kernel(device, view(y), view(x));
@@ -44,6 +45,11 @@ Tensor copy_to(const Tensor& x, DType dtype, Device device, const char* name) {
     const Device cuda = x.device().is_cpu() ? device : x.device();
     detail::transfer_kernel(cuda, view(y), view(x.contiguous()));
   }
+  return y;
+}
+
+Tensor copy_to(const Tensor& x, DType dtype, Device device, const char* name) {
+  Tensor y = copied(x, dtype, device);
   const bool differentiable = category(x.dtype()) >= DTypeCategory::floating &&
                               category(dtype) >= DTypeCategory::floating;
   if (!differentiable) return y;
@@ -295,8 +301,10 @@ Tensor from_bytes(const void* bytes, DType source, Shape shape, TensorOptions op
   Tensor copy = make(shape, source, 0, Device::cpu());
   std::memcpy(copy.body().storage->data(), bytes,
               static_cast<size_t>(copy.numel() * itemsize(source)));
-  const NoGrad scope;
-  Tensor result = copy.to(options.dtype).to(options.device);
+  // A caller's numbers are no op's result: anomaly mode leaves them alone.
+  Tensor result = std::move(copy);
+  if (options.dtype != source) result = copied(result, options.dtype, Device::cpu());
+  if (!options.device.is_cpu()) result = copied(result, options.dtype, options.device);
   if (options.requires_grad) result.set_requires_grad(true);
   return result;
 }
