@@ -20,7 +20,7 @@ struct AttentionSize {
 };
 
 struct MultiHeadAttentionOptions {
-  AttentionSize size;
+  AttentionSize size = {};
   bool causal = false;
   bool shared_qk = false;  // one projection for queries and keys; keys are normalised, a position
                            // does not see itself
@@ -53,7 +53,7 @@ class MultiHeadAttention : public Module {
 };
 
 struct LocalSelfAttentionOptions {
-  AttentionSize size;
+  AttentionSize size = {};
   int64_t chunk = 64;
   int64_t chunks_before = 1, chunks_after = 0;
   bool causal = true;
@@ -77,7 +77,7 @@ class LocalSelfAttention : public Module {
 };
 
 struct LshSelfAttentionOptions {
-  AttentionSize size;
+  AttentionSize size = {};
   int64_t window = 64;  // positions of the own bucket that are seen
   std::vector<int64_t> num_buckets =
       {};                         // even factors; a property of the model, never of a call's length
