@@ -93,7 +93,8 @@ Reformer::Reformer(const ReformerConfig& config, Generator generator)
       dropout_(config.hidden_dropout_prob) {
   if (config.axial_pos_embds) {
     axial_positions_ = std::make_unique<nn::AxialPositionalEmbedding>(
-        config.axial_pos_shape, config.axial_pos_embds_dim, config.axial_norm_std, generator);
+        config.axial_pos_shape, config.axial_pos_embds_dim, config.axial_norm_std, generator,
+        config.position_init == "harmonic" ? nn::PositionInit::harmonic : nn::PositionInit::normal);
   } else {
     learned_positions_ = std::make_unique<nn::LearnedPositionalEmbedding>(
         config.max_position_embeddings, config.hidden_size, config.initializer_range, generator);

@@ -55,6 +55,7 @@ void visit_tenet(Config& c, Visitor&& v) {
   v("fraction_bits", c.fraction_bits);
   v("byte_offset", c.byte_offset);
   v("evaluation_hashes", c.evaluation_hashes);
+  v("position_init", c.position_init);
   v("seed", c.seed);
 }
 
@@ -149,6 +150,8 @@ void ReformerConfig::validate() const {
         "two cannot share weights");
   check(residual == "exact" || residual == "float",
         "config: \"tenet.residual\" is \"{}\"; use \"exact\" or \"float\"", residual);
+  check(position_init == "normal" || position_init == "harmonic",
+        "config: \"tenet.position_init\" is \"{}\"; use \"normal\" or \"harmonic\"", position_init);
   check(fraction_bits >= 1 && fraction_bits <= 29, "config: \"tenet.fraction_bits\" is {}, not in 1..29",
         fraction_bits);
 }
@@ -210,7 +213,9 @@ ReformerConfig new_reformer_config(int64_t layers, int64_t d_model, int64_t head
   config.max_position_embeddings = length;
   config.axial_pos_shape = axial_shape_for(length);
   config.axial_pos_embds_dim = {d_model / 4, d_model - d_model / 4};
-  config.axial_norm_std = 0.02;
+  config.axial_norm_std = 0.05;
+  config.position_init = "harmonic";
+  config.initializer_range = 0.05;
   config.num_buckets = num_buckets_for(length, config.lsh_attn_chunk_length);
   config.num_hashes = 2;
   config.evaluation_hashes = 4;

@@ -53,6 +53,7 @@ struct ReformerConfig {
   int64_t fraction_bits = 16;
   int64_t byte_offset = 0;      // token = byte + byte_offset
   int64_t evaluation_hashes = 0;  // rounds in evaluation; 0 is num_hashes
+  std::string position_init = "normal";  // of axial positions, or "harmonic"
   uint64_t seed = 0;
 
   int64_t layers() const { return static_cast<int64_t>(attn_layers.size()); }

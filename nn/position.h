@@ -25,6 +25,10 @@ class LearnedPositionalEmbedding : public Module {
   Tensor table_;
 };
 
+/// How axial weights begin: N(0, std^2), or harmonics of each axis with that mean square, from which a model learns
+/// fixed distances several times faster.
+enum class PositionInit { normal, harmonic };
+
 /// Position t as a row-major index (i_0, .., i_n) over `shape`, the last axis fastest; its vector
 /// is the concatenation of weight_k[i_k] of widths widths[k]. Memory grows with the sum of the
 /// sizes, not with their product. Kitaev, Kaiser, Levskaya, "Reformer" (2020), section 5 and

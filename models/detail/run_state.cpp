@@ -61,6 +61,7 @@ TrainOptions resumed_options(const TrainOptions& given, const AtomicFolder& fold
   const nlohmann::json& saved = state.at("options");
   visit_options(options, [&](const char* key, auto& member) { member = get_or(saved, key, member); });
   if (!given.text.empty()) options.text = given.text;
+  if (!given.schedule.empty()) options.schedule = given.schedule;
   if (given.steps > 0) options.steps = given.steps;
   if (given.minutes > 0) options.steps = 0;
   options.minutes = given.minutes;
@@ -80,7 +81,7 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& options, Re
   }
   if (options.optimizer == "adamw") {
     return std::make_unique<optim::AdamW>(model.named_parameters(),
-                                          optim::AdamWOptions{.learning_rate = rate});
+                                          optim::AdamWOptions{.learning_rate = rate, .beta2 = 0.98});
   }
   if (options.optimizer == "sgd") {
     return std::make_unique<optim::Sgd>(model.named_parameters(),
@@ -89,7 +90,7 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& options, Re
   check(options.optimizer == "adam", "train: optimizer \"{}\"; use adam, adamw, adafactor or sgd",
         options.optimizer);
   return std::make_unique<optim::Adam>(model.named_parameters(),
-                                       optim::AdamOptions{.learning_rate = rate});
+                                       optim::AdamOptions{.learning_rate = rate, .beta2 = 0.98});
 }
 
 double learning_rate_at(const TrainOptions& options, int64_t step) {
