@@ -39,7 +39,7 @@ fi
 out=build/demo/$(date +%Y-%m-%d-%H%M%S)
 mkdir -p "$out"
 echo "== training for $minutes minutes (Ctrl-C stops early and keeps the model)"
-$build/reformer train --minutes "$minutes" --out "$out/model" "${options[@]}"
+$build/reformer train --layers 4 --d-ff 512 --minutes "$minutes" --out "$out/model" "${options[@]}"
 
 echo
 echo "== held-out bits per byte"
