@@ -2,6 +2,7 @@
 #include <tenet/ops/attention/detail/operand.h>
 #include <tenet/ops/attention/local_attention.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace tenet {
@@ -20,7 +21,7 @@ Tensor local_attention(const Tensor& q, const Tensor& k, const Tensor& v,
   const int64_t L = q.size(2);
   detail::AttentionPlan plan;
   plan.scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(q.size(3))));
-  plan.chunk = options.chunk;
+  plan.chunk = std::min(options.chunk, std::max<int64_t>(L, 1));
   plan.before = std::min(options.before, L);
   plan.after = std::min(options.after, L);
   plan.causal = options.causal;

@@ -36,12 +36,12 @@ struct Gradients {
 template <class T>
 class Head {
  public:
-  Head(const BandShape& shape, const BandInputs<T>& in, const Gradients<T>& out, int64_t head,
-       Scratch<T>& scratch)
+  Head(const BandShape& shape, const BandInputs<T>& in, const VisibleKeys& keys,
+       const Gradients<T>& out, int64_t head, Scratch<T>& scratch)
       : shape_(shape),
         in_(in),
         out_(out),
-        band_(shape),
+        band_(shape, keys, head / shape.H),
         head_(head),
         b_(head / shape.H),
         h_(head % shape.H),
@@ -58,10 +58,20 @@ class Head {
     }
   }
 
+  /// Clears dk and dv of the hidden keys.
+  void clear_hidden() {
+    for (int64_t j = 0; in_.mask && j < shape_.Lk; ++j) {
+      if (in_.mask[b_ * shape_.Lk + j]) continue;
+      std::fill_n(head_rows(out_.dk, b_, h_)[j], shape_.size, T(0));
+      std::fill_n(head_rows(out_.dv, b_, h_)[j], shape_.size, T(0));
+    }
+  }
+
   /// dk and dv of one strip of keys and, if asked for, its share of dq.
   void strip(int64_t index, bool with_dq) {
-    const int64_t start = index * kKeys, keys = std::min(kKeys, shape_.Lk - start);
-    pack_band(shape_, in_, b_, h_, start, keys, scratch_.strip);
+    const int64_t start = index * kKeys, keys = std::min(kKeys, band_.keys() - start);
+    pack_band(shape_, band_, head_rows(in_.k, b_, h_), head_rows(in_.v, b_, h_), start, keys,
+              scratch_.strip);
     for (T* rows : {scratch_.dk, scratch_.dv}) {
       std::fill_n(rows, round_up(keys, kRows<T>) * width_, T(0));
     }
@@ -69,17 +79,8 @@ class Head {
       if (band_.begin(panel * kPanel<T>) >= start + keys) break;
       step(panel, start, keys, with_dq, true);
     }
-    add_fallbacks(start, keys);
-    const T* k = scratch_.strip.k;
-    for (int64_t j = 0; j < keys; ++j) {
-      T* dk = scratch_.dk + j * width_;
-      if (shape_.key_scale.normalize) {
-        normalization_gradient(k + j * width_, shape_.size, width_, dk);
-      }
-      std::copy_n(dk, shape_.size, out_.dk.at(b_, h_) + (start + j) * out_.dk.row);
-      std::copy_n(scratch_.dv + j * width_, shape_.size,
-                  out_.dv.at(b_, h_) + (start + j) * out_.dv.row);
-    }
+    add_fallbacks(keys);
+    write_keys(keys);
   }
 
   /// dq of one panel of queries.
@@ -88,14 +89,15 @@ class Head {
     const int64_t last = std::min(first + kPanel<T>, shape_.Lq) - 1;
     const int64_t begin = band_.begin(first), end = band_.end(last);
     for (int64_t start = begin - begin % kKeys; start < end; start += kKeys) {
-      const int64_t keys = std::min(kKeys, shape_.Lk - start);
-      pack_band(shape_, in_, b_, h_, start, keys, scratch_.strip);
+      const int64_t keys = std::min(kKeys, band_.keys() - start);
+      pack_band(shape_, band_, head_rows(in_.k, b_, h_), head_rows(in_.v, b_, h_), start, keys,
+                scratch_.strip);
       step(index, start, keys, true, false);
     }
   }
 
   int64_t panels() const { return (shape_.Lq + kPanel<T> - 1) / kPanel<T>; }
-  int64_t strips() const { return (shape_.Lk + kKeys - 1) / kKeys; }
+  int64_t strips() const { return (band_.keys() + kKeys - 1) / kKeys; }
 
  private:
   /// The first panel with a query that sees key `start` or a later one; ranges end later for later
@@ -143,16 +145,26 @@ class Head {
     panel_.dy_panel = scratch_.dy_panel;
   }
 
+  void write_keys(int64_t keys) {
+    const Strip<T>& strip = scratch_.strip;
+    const Rows<T> to_dk = head_rows(out_.dk, b_, h_), to_dv = head_rows(out_.dv, b_, h_);
+    for (int64_t j = 0; j < keys; ++j) {
+      T *dk = scratch_.dk + j * width_, *dv = scratch_.dv + j * width_;
+      if (shape_.key_scale.normalize) {
+        normalization_gradient(strip.k + j * width_, shape_.size, width_, dk);
+      }
+      std::copy_n(dk, shape_.size, to_dk[strip.token[j]]);
+      std::copy_n(dv, shape_.size, to_dv[strip.token[j]]);
+    }
+  }
+
   /// dv of the keys whose own query saw nothing else.
-  void add_fallbacks(int64_t start, int64_t keys) {
-    if (!shape_.exclude_self) return;
-    const uint8_t* mask = in_.mask ? in_.mask + b_ * shape_.Lk : nullptr;
-    const int64_t first = std::max<int64_t>(start - shape_.offset, 0);
-    for (int64_t i = first; i < std::min(start + keys - shape_.offset, shape_.Lq); ++i) {
+  void add_fallbacks(int64_t keys) {
+    for (int64_t j = 0; shape_.exclude_self && j < keys; ++j) {
+      const int64_t i = scratch_.strip.token[j] - shape_.offset;
+      if (i < 0 || i >= shape_.Lq) continue;
       if (out_.log_sum[head_ * shape_.Lq + i] != -std::numeric_limits<T>::infinity()) continue;
-      if (!band_.falls_back(i, mask)) continue;
-      add_row(scratch_.dv + (i + shape_.offset - start) * width_,
-              out_.dy.at(b_, h_) + i * out_.dy.row, shape_.size);
+      add_row(scratch_.dv + j * width_, head_rows(out_.dy, b_, h_)[i], shape_.size);
     }
   }
 
@@ -171,20 +183,23 @@ class Head {
 /// Heads that divide evenly among the threads are walked whole, which computes the scores once; the
 /// rest are shared out by panels for dq and by strips for dk and dv.
 template <class T>
-void run_heads(const BandShape& shape, const BandInputs<T>& in, const Gradients<T>& out,
-               Scratch<T>& scratch, int threads) {
+void run_heads(const BandShape& shape, const BandInputs<T>& in, const VisibleKeys& keys,
+               const Gradients<T>& out, Scratch<T>& scratch, int threads) {
   const int64_t heads = shape.B * shape.H, whole = heads - heads % threads;
-  const auto head = [&](int64_t index) { return Head<T>(shape, in, out, index, scratch); };
+  const auto head = [&](int64_t index) { return Head<T>(shape, in, keys, out, index, scratch); };
 #pragma omp for schedule(dynamic) nowait
   for (int64_t index = 0; index < whole; ++index) {
     Head<T> one = head(index);
     one.prepare(0, shape.Lq);
+    one.clear_hidden();
     for (int64_t strip = 0; strip < one.strips(); ++strip) one.strip(strip, true);
   }
   for (int64_t index = whole; index < heads; ++index) {
     Head<T> one = head(index);
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < shape.Lq; ++i) one.prepare(i, i + 1);
+#pragma omp single nowait
+    one.clear_hidden();
 #pragma omp for schedule(dynamic) nowait
     for (int64_t panel = 0; panel < one.panels(); ++panel) one.panel(panel);
 #pragma omp for schedule(dynamic) nowait
@@ -198,17 +213,18 @@ template <class T>
 void band_backward(const BandShape& shape, const BandInputs<T>& in, HeadView<const T> y,
                    HeadView<const T> dy, const T* log_sum, HeadView<T> dq, HeadView<T> dk,
                    HeadView<T> dv) {
+  const VisibleKeys keys(shape, in.mask);
   memory::Workspace<T> delta(shape.B * shape.H * shape.Lq);
   const Gradients<T> out{y, dy, log_sum, delta.data(), dq, dk, dv};
   Carver measure;
   (void)Scratch<T>(measure, shape.size);
-  const int threads = num_threads();
+  const int threads = threads_for(5 * shape.B * shape.H * shape.Lq * band_keys(shape) * shape.size);
   memory::Workspace<std::byte> space(measure.used() * threads);
 #pragma omp parallel num_threads(threads)
   {
     Carver carver(space.data() + measure.used() * omp_get_thread_num());
     Scratch<T> scratch(carver, shape.size);
-    run_heads(shape, in, out, scratch, omp_get_num_threads());
+    run_heads(shape, in, keys, out, scratch, omp_get_num_threads());
   }
 }
 

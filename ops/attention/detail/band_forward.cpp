@@ -34,11 +34,11 @@ struct Scratch {
 template <class T>
 class QueryBlock {
  public:
-  QueryBlock(const BandShape& shape, const BandInputs<T>& in, int64_t head, int64_t first,
-             int64_t last, Scratch<T>& scratch)
+  QueryBlock(const BandShape& shape, const BandInputs<T>& in, const VisibleKeys& keys, int64_t head,
+             int64_t first, int64_t last, Scratch<T>& scratch)
       : shape_(shape),
         in_(in),
-        band_(shape),
+        band_(shape, keys, head / shape.H),
         head_(head),
         first_(first),
         last_(last),
@@ -47,10 +47,12 @@ class QueryBlock {
 
   void run(HeadView<T> y, T* log_sum) {
     pack_queries();
+    const Rows<const T> k = head_rows(in_.k, head_ / shape_.H, head_ % shape_.H);
+    const Rows<const T> v = head_rows(in_.v, head_ / shape_.H, head_ % shape_.H);
     const int64_t start = band_.begin(first_), stop = band_.end(last_ - 1);
     for (int64_t j = start; j < stop; j += kKeys) {
       const int64_t keys = std::min(kKeys, stop - j);
-      pack_band(shape_, in_, head_ / shape_.H, head_ % shape_.H, j, keys, scratch_.strip);
+      pack_band(shape_, band_, k, v, j, keys, scratch_.strip);
       for (int64_t panel = 0; panel < panels(); ++panel) step(panel, j, keys);
     }
     write(y, log_sum);
@@ -94,14 +96,13 @@ class QueryBlock {
 
   void write(HeadView<T> y, T* log_sum) {
     const int64_t b = head_ / shape_.H, h = head_ % shape_.H;
-    const uint8_t* mask = in_.mask ? in_.mask + b * shape_.Lk : nullptr;
     for (int64_t i = first_; i < last_; ++i) {
       const int64_t panel = (i - first_) / kPanel<T>, lane = (i - first_) % kPanel<T>;
       const T sum = scratch_.state[panel].sum[lane];
       const T* total = scratch_.total + (i - first_) * width_;
       T* to = y.at(b, h) + i * y.row;
       log_sum[head_ * shape_.Lq + i] = scratch_.state[panel].top[lane] + std::log(sum);
-      if (sum == 0 && band_.falls_back(i, mask)) {
+      if (sum == 0 && band_.falls_back(i)) {
         std::copy_n(in_.v.at(b, h) + (i + shape_.offset) * in_.v.row, shape_.size, to);
         continue;
       }
@@ -137,10 +138,11 @@ std::vector<int64_t> cut_queries(const BandShape& shape) {
 template <class T>
 void band_forward(const BandShape& shape, const BandInputs<T>& in, HeadView<T> y, T* log_sum) {
   const std::vector<int64_t> cuts = cut_queries<T>(shape);
+  const VisibleKeys keys(shape, in.mask);
   const int64_t blocks = static_cast<int64_t>(cuts.size()) - 1;
   Carver measure;
   (void)Scratch<T>(measure, shape.size);
-  const int threads = num_threads();
+  const int threads = threads_for(2 * shape.B * shape.H * shape.Lq * band_keys(shape) * shape.size);
   memory::Workspace<std::byte> space(measure.used() * threads);
 #pragma omp parallel num_threads(threads)
   {
@@ -150,7 +152,7 @@ void band_forward(const BandShape& shape, const BandInputs<T>& in, HeadView<T> y
     for (int64_t head = 0; head < shape.B * shape.H; ++head) {
       for (int64_t reversed = 0; reversed < blocks; ++reversed) {
         const int64_t block = blocks - 1 - reversed;  // the longest first if causal
-        QueryBlock<T>(shape, in, head, cuts[block], cuts[block + 1], scratch).run(y, log_sum);
+        QueryBlock<T>(shape, in, keys, head, cuts[block], cuts[block + 1], scratch).run(y, log_sum);
       }
     }
   }

@@ -72,7 +72,7 @@ inline void pack_block(const LshShape& shape, const Rows<const T>& q, const Rows
       prefetch_row(q[position_of(order[ahead])], shape.size);
       prefetch_row(v[position_of(order[ahead])], shape.size);
     }
-    append_key(strip, q[position], v[position], position, true, shape.key_scale);
+    append_key(strip, q[position], v[position], position, shape.key_scale);
   }
   finish_keys(strip);
 }

@@ -176,7 +176,8 @@ void lsh_backward(const LshShape& shape, const LshInputs<T>& in, HeadView<const 
   const Gradients<T> out{y, dy, log_sum, delta.data(), dq, dv};
   Carver measure;
   (void)Scratch<T>(measure, shape);
-  const int threads = num_threads();
+  const int threads =
+      threads_for(5 * shape.B * shape.H * shape.R * shape.L * block_keys<T>(shape) * shape.size);
   memory::Workspace<std::byte> space(measure.used() * threads);
 #pragma omp parallel num_threads(threads)
   {

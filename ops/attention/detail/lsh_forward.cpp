@@ -142,7 +142,8 @@ void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, T
   memory::Workspace<T> sum(shape.B * shape.H * shape.L);
   Carver measure;
   (void)Scratch<T>(measure, shape);
-  const int threads = num_threads();
+  const int threads =
+      threads_for(2 * shape.B * shape.H * shape.R * shape.L * block_keys<T>(shape) * shape.size);
   memory::Workspace<std::byte> space(measure.used() * threads);
 #pragma omp parallel num_threads(threads)
   {

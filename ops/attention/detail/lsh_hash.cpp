@@ -128,7 +128,7 @@ void lsh_hash(const HashShape& shape, HeadView<const T> q, const T* rotation, in
   for (const int64_t factor : shape.factors) columns += shape.R * (factor / 2);
   Carver measure;
   (void)Scratch<T>(measure, width, columns);
-  const int threads = num_threads();
+  const int threads = threads_for(shape.B * shape.H * shape.L * shape.size * columns);
   memory::Workspace<std::byte> space(measure.used() * threads);
   const int64_t panels = (shape.L + kPanel<T> - 1) / kPanel<T>;
 #pragma omp parallel num_threads(threads)

@@ -68,7 +68,7 @@ void lsh_sort(int64_t B, int64_t H, int64_t R, int64_t L, int64_t buckets, const
   const int bits = bits_of(buckets);
   const int digit_bits = (int64_t{1} << bits) <= std::max(L, kDigits) ? bits : kDigitBits;
   const int64_t digits = int64_t{1} << digit_bits, room = round_up(L, 16);
-  const int threads = num_threads();
+  const int threads = threads_for(32 * B * H * R * L);
   memory::Workspace<int32_t> space((room + digits) * threads);
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (int64_t round = 0; round < B * H * R; ++round) {

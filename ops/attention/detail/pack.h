@@ -2,6 +2,7 @@
 /// vectors, as rows or as panels of columns.
 #pragma once
 
+#include <tenet/core/parallel.h>
 #include <tenet/ops/attention/detail/tile.h>
 
 #include <algorithm>
@@ -49,6 +50,11 @@ class Carver {
   uintptr_t place_;
   int64_t used_ = 0;
 };
+
+/// How many threads some multiply-adds are worth: waking one costs as much as a quarter million.
+inline int threads_for(int64_t products) {
+  return static_cast<int>(std::clamp<int64_t>(products >> 18, 1, num_threads()));
+}
 
 inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 

@@ -145,17 +145,17 @@ inline void panel_scores(const Strip<T>& keys, const T* rows, const T* columns,
 /// Calls visit(row of s, key, mask of the lanes that see it, whether all do) for the keys of vector
 /// n in [first, last).
 template <class T, class Visit>
-[[gnu::always_inline]] inline void visit_keys(const Strip<T>& keys, const Visibility<T>& see, int n,
-                                              int64_t first, int64_t last, T* s, Visit&& visit) {
+[[gnu::always_inline]] inline void visit_keys(const Visibility<T>& see, int n, int64_t first,
+                                              int64_t last, T* s, Visit&& visit) {
   const IndexVector<T> begin = load_index<T>(see.begin + n * kLanes<T>);
   const IndexVector<T> end = load_index<T>(see.end + n * kLanes<T>);
   const IndexVector<T> self = load_index<T>(see.self + n * kLanes<T>);
   for (int64_t j = first; j < last; ++j) {
     T* row = s + j * kPanel<T> + n * kLanes<T>;
-    if (j >= see.open_first[n] && j < see.open_last[n] && keys.visible[j]) {
+    if (j >= see.open_first[n] && j < see.open_last[n]) {
       visit(row, j, IndexVector<T>{}, true);
     } else {
-      const IndexVector<T> key = splat_index<T>(keys.visible[j] ? j : -2);
+      const IndexVector<T> key = splat_index<T>(j);
       visit(row, j, (key >= begin) & (key < end) & (key != self), false);
     }
   }
@@ -172,7 +172,7 @@ inline void softmax_step(const Strip<T>& keys, const Visibility<T>& see, int n, 
   T* const sum_at = state.sum + n * kLanes<T>;
   const V before = load(top_at);
   V top = before;
-  visit_keys(keys, see, n, see.first[n], see.last[n], s,
+  visit_keys(see, n, see.first[n], see.last[n], s,
              [&](T* row, int64_t j, IndexVector<T> mask, bool all) {
                V x = load(row) * splat(keys.scale[j]);
                if (!all) x = mask ? x : nothing;
@@ -258,7 +258,7 @@ inline void softmax_gradient(const Strip<T>& keys, const Visibility<T>& see, int
   const int64_t last = see.last[n] > first ? round_up(see.last[n], kRows<T>) : first;
   const V log_sum = load(panel.log_sum + n * kLanes<T>);
   const V delta = load(panel.delta + n * kLanes<T>);
-  visit_keys(keys, see, n, first, last, s, [&](T* row, int64_t j, IndexVector<T> mask, bool all) {
+  visit_keys(see, n, first, last, s, [&](T* row, int64_t j, IndexVector<T> mask, bool all) {
     T* const slope = t + (row - s);
     const V scale = splat(keys.scale[j]);
     V p = exp(load(row) * scale - log_sum), dp = load(slope), kept = p;

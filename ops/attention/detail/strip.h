@@ -12,11 +12,10 @@ namespace tenet::detail::tiles {
 template <class T>
 struct Strip {
   int64_t count = 0, size = 0, width = 0;
-  T* k = nullptr;              // not normalised
-  T* v = nullptr;              // rows that are not finite are 0 here and listed in `faulty`
-  T* scale = nullptr;          // what multiplies the scores of each key
-  uint8_t* visible = nullptr;  // by the key mask
-  int32_t* token = nullptr;    // position in the sequence
+  T* k = nullptr;            // not normalised
+  T* v = nullptr;            // rows that are not finite are 0 here and listed in `faulty`
+  T* scale = nullptr;        // what multiplies the scores of each key
+  int32_t* token = nullptr;  // position in the sequence
   int64_t faulty_count = 0;
   int32_t* faulty = nullptr;
   const T** faulty_value = nullptr;
@@ -32,7 +31,6 @@ Strip<T> carve_strip(Carver& carver, int64_t keys, int64_t size) {
   strip.k = carver.take<T>(room * strip.width);
   strip.v = carver.take<T>(room * strip.width);
   strip.scale = carver.take<T>(room);
-  strip.visible = carver.take<uint8_t>(room);
   strip.token = carver.take<int32_t>(room);
   strip.faulty = carver.take<int32_t>(room);
   strip.faulty_value = carver.take<const T*>(room);
@@ -48,26 +46,20 @@ struct KeyScale {
 /// What is added to the mean square of a key before the root, as in the authors' code.
 inline constexpr double kKeyEpsilon = 1e-6;
 
-/// Appends a key; an invisible one is not read. Call begin() before the first and finish() after
+/// Appends a key. Call begin_keys() before the first and finish_keys() after
 /// the last.
 template <class T>
 inline void begin_keys(Strip<T>& strip) {
   strip.count = strip.faulty_count = 0;
 }
 template <class T>
-inline void append_key(Strip<T>& strip, const T* k, const T* v, int64_t token, bool visible,
+inline void append_key(Strip<T>& strip, const T* k, const T* v, int64_t token,
                        const KeyScale& how) {
   const int64_t j = strip.count++;
   T* const k_row = strip.k + j * strip.width;
   T* const v_row = strip.v + j * strip.width;
   strip.token[j] = static_cast<int32_t>(token);
-  strip.visible[j] = visible;
   strip.scale[j] = static_cast<T>(how.scale);
-  if (!visible) {
-    std::fill(k_row, k_row + strip.width, T(0));
-    std::fill(v_row, v_row + strip.width, T(0));
-    return;
-  }
   pack_row(k_row, k, strip.size, strip.width);
   if (how.normalize) {
     const T mean = square_sum(k_row, strip.width) / static_cast<T>(strip.size);
@@ -84,7 +76,6 @@ inline void finish_keys(Strip<T>& strip) {
     std::fill(strip.k + j * strip.width, strip.k + (j + 1) * strip.width, T(0));
     std::fill(strip.v + j * strip.width, strip.v + (j + 1) * strip.width, T(0));
     strip.scale[j] = 0;
-    strip.visible[j] = 0;
   }
 }
 

@@ -265,6 +265,32 @@ TEST_CASE("masked keys are not read, and rows with none are 0") {
   for (int64_t i = 0; i < 60; ++i) CHECK(run.y.at(1, 0, i)[3] == 0);
 }
 
+TEST_CASE("hidden keys change no bit of full attention, wherever they lie") {
+  tiles::BandShape shape{.B = 1, .H = 2, .Lq = 9, .Lk = 400, .size = 12};
+  Run<float> padded(shape, 14, true);
+  std::vector<int64_t> kept;
+  for (int64_t j = 0; j < 400; ++j) {
+    if (padded.mask[j]) kept.push_back(j);
+  }
+  shape.Lk = static_cast<int64_t>(kept.size());
+  Run<float> plain(shape, 14, false);
+  plain.q = padded.q, plain.dy = padded.dy;
+  for (int64_t h = 0; h < 2; ++h) {
+    for (int64_t j = 0; j < shape.Lk; ++j) {
+      std::copy_n(padded.k.at(0, h, kept[j]), 12, plain.k.at(0, h, j));
+      std::copy_n(padded.v.at(0, h, kept[j]), 12, plain.v.at(0, h, j));
+    }
+  }
+  plain.forward(), plain.backward();
+  padded.forward(), padded.backward();
+  CHECK(plain.y.values == padded.y.values);
+  CHECK(plain.dq.values == padded.dq.values);
+  for (int64_t j = 0; j < shape.Lk; ++j) {
+    CHECK(same_row(plain.dk.at(0, 1, j), padded.dk.at(0, 1, kept[j]), 12));
+    CHECK(same_row(plain.dv.at(0, 1, j), padded.dv.at(0, 1, kept[j]), 12));
+  }
+}
+
 TEST_CASE("thread count and batch change no bit of band attention") {
   const int threads = tenet::num_threads();
   for (const int64_t H : {1, 3}) {
