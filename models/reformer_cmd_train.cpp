@@ -56,7 +56,7 @@ void add_run_flags(CLI::App& train, TrainOptions& o) {
   train.add_option("--out", o.out, "folder for checkpoint, metrics and the loss curve")->required();
   train.add_flag("--resume", o.resume, "go on from the checkpoint in --out");
   const auto run = [](CLI::Option* option) { option->capture_default_str()->group("Run"); };
-  auto* steps = train.add_option("--steps", o.steps, "steps of the whole run (default 1000)")->group("Run");
+  auto* steps = train.add_option("--steps", o.steps, "steps of the whole run (default 1000; resumed: as before)")->group("Run");
   train.add_option("--minutes", o.minutes, "stop after this many minutes")->group("Run")->excludes(steps);
   run(train.add_option("--batch", o.batch, "sequences per step"));
   run(train.add_option("--length", o.length, "bytes per sequence"));
@@ -83,9 +83,9 @@ void add_train(CLI::App& app, int& exit_code) {
   add_run_flags(*train_app, *options);
   add_model_flags(*train_app, *flags);
   train_app->callback([flags, options, &exit_code] {
-    if (options->steps == 0 && options->minutes == 0) options->steps = 1000;
     options->reversible = flags->reversible == "on";
     if (!options->resume) {
+      if (options->steps == 0 && options->minutes == 0) options->steps = 1000;
       options->config = flags->config.empty() ? make_config(*flags, *options)
                                               : read_reformer_config(flags->config, true);
     }

@@ -51,12 +51,13 @@ Run::Run(TrainOptions options, std::FILE* log)
 
 TrainOptions Run::prepare(TrainOptions options) {
   check(!options.out.empty(), "train: no output folder; pass --out");
+  folder_ = AtomicFolder(options.out, checkpoint_files());
+  if (options.resume) options = resumed_options(options, folder_);
   check(options.steps > 0 || options.minutes > 0, "train: neither steps nor minutes given");
   check(options.batch >= 1 && options.length >= 1, "train: batch {} and length {} must be at least 1",
         options.batch, options.length);
-  folder_ = AtomicFolder(options.out, checkpoint_files());
-  if (options.resume) options = resumed_options(options, folder_);
   if (options.schedule.empty()) options.schedule = options.steps > 0 ? "cosine" : "inverse_sqrt";
+  learning_rate_at(options, 0);  // a schedule that cannot be is an error before the first step
   if (options.evaluate_every == 0) {
     options.evaluate_every = options.steps > 0 ? std::max<int64_t>(options.steps / 10, 1) : 200;
   }
@@ -151,22 +152,29 @@ bool Run::done(const std::atomic<bool>& stop) const {
   return elapsed() >= options_.minutes * 60;
 }
 
+/// Evaluation, metrics and checkpoint after a step that is not the last.
+void Run::record_step() {
+  std::optional<double> valid;
+  if (step_ % options_.evaluate_every == 0) {
+    valid = evaluate_part(quick_evaluation_bytes);
+    progress_.message(fmt::format("step {}  held out: {:.4f} bits/byte", with_commas(step_), *valid));
+  }
+  log_metrics(valid);
+  if (step_ % options_.save_every == 0) save();
+}
+
 TrainResult Run::go(const std::atomic<bool>& stop) {
   model_->train();
-  while (!done(stop)) {
+  bool ends = done(stop);
+  stepped_ = !ends;
+  while (!ends) {
     const Clock::time_point start = Clock::now();
     take_step();
     const double step_seconds = std::chrono::duration<double>(Clock::now() - start).count();
     seconds_ += step_seconds;
     report(step_seconds);
-    const bool evaluates = step_ % options_.evaluate_every == 0 && !done(stop);
-    std::optional<double> valid;
-    if (evaluates) {
-      valid = evaluate_part(quick_evaluation_bytes);
-      progress_.message(fmt::format("step {}  held out: {:.4f} bits/byte", with_commas(step_), *valid));
-    }
-    log_metrics(valid);
-    if (step_ % options_.save_every == 0) save();
+    ends = done(stop);
+    if (!ends) record_step();
   }
   return finish(stop);
 }
@@ -180,11 +188,13 @@ TrainResult Run::finish(const std::atomic<bool>& stop) {
                      .bits_per_byte = smoothed_,
                      .interrupted = stop};
   if (result.interrupted) {
-    progress_.message(fmt::format("stopped at step {} and saved; go on with: reformer train --out {} --resume",
-                                  with_commas(step_), options_.out));
+    if (stepped_) log_metrics({});
+    progress_.message(fmt::format("stopped at step {} and saved; go on with: reformer train --out {} --resume{}",
+                                  with_commas(step_), options_.out,
+                                  options_.steps > 0 ? "" : " --minutes N"));
   } else {
     result.valid_bits_per_byte = evaluate_part(std::ssize(text_.valid));
-    log_metrics(result.valid_bits_per_byte);
+    if (stepped_) log_metrics(result.valid_bits_per_byte);
     progress_.message(fmt::format(
         "done: {} steps, {} tokens seen, {} skipped; held out: {:.4f} bits/byte over {} bytes",
         with_commas(step_), with_commas(tokens_seen_), result.skipped_steps,

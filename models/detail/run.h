@@ -34,6 +34,7 @@ class Run {
   double elapsed() const {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   }
+  void record_step();
   TrainResult finish(const std::atomic<bool>& stop);
 
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -45,6 +46,7 @@ class Run {
   std::unique_ptr<optim::Optimizer> optimizer_;
   optim::StepGuard guard_;
   std::unique_ptr<MetricsLog> metrics_;
+  bool stepped_ = false;  // since this call began
   int64_t step_ = 0, tokens_seen_ = 0, saved_step_ = -1;
   double loss_ = 0, smoothed_ = 0, rate_ = 0, seconds_ = 0;
 };
