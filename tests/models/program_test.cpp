@@ -1,0 +1,176 @@
+/// The program `reformer`, run as a user runs it.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <tenet/models/checkpoint.h>
+#include <tenet/models/metrics.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "byte_model.h"
+
+using namespace tenet;
+using namespace tenet::test;
+
+namespace {
+
+/// A running program whose output goes to a file.
+class Program {
+ public:
+  Program(std::vector<std::string> arguments, std::string output) : output_(std::move(output)) {
+    arguments.insert(arguments.begin(), TENET_REFORMER_PROGRAM);
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    process_ = ::fork();
+    REQUIRE(process_ >= 0);
+    if (process_ == 0) {
+      const int file = ::open(output_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      ::dup2(file, 1);
+      ::dup2(file, 2);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+  }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  ~Program() {
+    if (process_ > 0) {
+      ::kill(process_, SIGKILL);
+      wait();
+    }
+  }
+
+  void interrupt() const { ::kill(process_, SIGINT); }
+  bool ended() {
+    if (process_ > 0 && ::waitpid(process_, &status_, WNOHANG) == process_) process_ = 0;
+    return process_ == 0;
+  }
+  /// The exit code; negative if a signal ended it.
+  int wait() {
+    if (process_ > 0) ::waitpid(process_, &status_, 0);
+    process_ = 0;
+    return WIFEXITED(status_) ? WEXITSTATUS(status_) : -WTERMSIG(status_);
+  }
+  std::string output() const { return contents(output_); }
+
+ private:
+  std::string output_;
+  pid_t process_ = 0;
+  int status_ = 0;
+};
+
+struct Outcome {
+  int code;
+  std::string output;
+};
+
+Outcome reformer(const std::vector<std::string>& arguments) {
+  const ScratchFolder folder;
+  Program program(arguments, folder / "output.txt");
+  const int code = program.wait();
+  return {code, program.output()};
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::vector<std::string> training(const ScratchFolder& folder, const std::string& steps) {
+  return {"train",     "--text",       folder / "text.txt",
+          "--out",     folder / "out", "--steps",
+          steps,       "--layers",     "2",
+          "--d-model", "16",           "--heads",
+          "2",         "--d-ff",       "32",
+          "--length",  "64",           "--chunk",
+          "16",        "--dropout",    "0.1"};
+}
+
+}  // namespace
+
+TEST_CASE("help and versions") {
+  const Outcome all = reformer({"--help"});
+  CHECK(all.code == 0);
+  for (const std::string name : {"train", "eval", "generate", "info"}) {
+    CHECK(contains(all.output, name));
+    const Outcome help = reformer({name, "--help"});
+    CHECK(help.code == 0);
+    CHECK(contains(help.output, name == "train" ? "--out" : "--model"));
+  }
+  CHECK(reformer({"--version"}).output.starts_with("reformer "));
+}
+
+TEST_CASE("mistakes on the command line") {
+  CHECK(reformer({}).code != 0);
+  CHECK(reformer({"trian"}).code != 0);
+  const Outcome unknown = reformer({"train", "--out", "x", "--stepz", "3"});
+  CHECK(unknown.code != 0);
+  CHECK(contains(unknown.output, "--stepz"));
+  CHECK(contains(reformer({"train"}).output, "--out is required"));
+  CHECK(reformer({"train", "--out", "x", "--steps", "3", "--minutes", "1"}).code != 0);
+  CHECK(reformer({"train", "--out", "x", "--residual", "fixed"}).code != 0);
+  const Outcome none = reformer({"info", "--model", "/nowhere"});
+  CHECK(none.code == 1);
+  CHECK(none.output == "reformer: load: /nowhere is no folder; give a checkpoint folder\n");
+}
+
+TEST_CASE("train, eval, generate, info") {
+  const ScratchFolder folder;
+  folder.write("text.txt", some_text());
+  const Outcome trained = reformer(training(folder, "4"));
+  CHECK_MESSAGE(trained.code == 0, trained.output);
+  CHECK(contains(trained.output, "done: 4 steps"));
+  const Outcome scored =
+      reformer({"eval", "--model", folder / "out", "--text", folder / "text.txt"});
+  CHECK(scored.code == 0);
+  CHECK(contains(scored.output, "bits/byte over "));
+  const std::vector<std::string> generate{"generate", "--model", folder / "out", "--prompt", "line",
+                                          "--tokens", "8",       "--seed",       "3"};
+  const Outcome sample = reformer(generate);
+  CHECK(sample.code == 0);
+  CHECK(sample.output.starts_with("line"));
+  CHECK(sample.output.size() == 4 + 8 + 1);
+  CHECK(reformer(generate).output == sample.output);
+  const Outcome empty = reformer({"generate", "--model", folder / "out", "--prompt", ""});
+  CHECK(empty.code != 0);
+  const Outcome info = reformer({"info", "--model", folder / "out"});
+  CHECK(info.code == 0);
+  CHECK(contains(info.output, "query_key"));
+  CHECK(contains(info.output, "Memory of a training step"));
+}
+
+TEST_CASE("a misspelt key in --config is refused") {
+  const ScratchFolder folder;
+  folder.write("text.txt", some_text());
+  folder.write("config.json", R"({"num_hashs": 2})");
+  const Outcome outcome = reformer({"train", "--text", folder / "text.txt", "--out", folder / "out",
+                                    "--config", folder / "config.json"});
+  CHECK(outcome.code == 1);
+  CHECK(outcome.output ==
+        "reformer: config: unknown key \"num_hashs\"; did you mean \"num_hashes\"\n");
+}
+
+TEST_CASE("Ctrl-C saves, says how to go on, and going on reaches the end") {
+  const ScratchFolder folder;
+  folder.write("text.txt", some_text());
+  Program program(training(folder, "1000000"), folder / "output.txt");
+  while (!program.ended() && read_metrics(folder / "out/metrics.jsonl").size() < 3) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  REQUIRE_MESSAGE(!program.ended(), program.output());
+  program.interrupt();
+  CHECK(program.wait() == 130);
+  CHECK_MESSAGE(contains(program.output(), "and saved; go on with: reformer train --out " +
+                                               folder / "out" + " --resume"),
+                program.output());
+  CHECK(load_model(folder / "out")->config().layers() == 2);
+  const auto steps = static_cast<int64_t>(read_metrics(folder / "out/metrics.jsonl").size());
+  const Outcome resumed = reformer(
+      {"train", "--out", folder / "out", "--resume", "--steps", std::to_string(steps + 2)});
+  CHECK_MESSAGE(resumed.code == 0, resumed.output);
+  CHECK(contains(resumed.output, "going on from step "));
+  CHECK(std::ssize(read_metrics(folder / "out/metrics.jsonl")) == steps + 2);
+}
