@@ -1,5 +1,6 @@
-/// One training step (forward, backward, Adam) of a Reformer on random bytes: time, tokens per second and memory, as a
-/// line of JSON. Memory above idle is the process's high-water mark minus its size after one step at length 64.
+/// One training step (forward, backward, Adam) of a Reformer on random bytes: time, tokens per
+/// second and memory, as a line of JSON. Memory above idle is the process's high-water mark minus
+/// its size after one step at length 64.
 #include <tenet/core/autograd.h>
 #include <tenet/core/memory.h>
 #include <tenet/core/parallel.h>

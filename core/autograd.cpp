@@ -15,12 +15,12 @@ using detail::WalkOptions;
 /// One node's part in a walk.
 struct Visit {
   Node* node;
-  int waiting = 0;       // consumers in this walk that have not run yet
-  bool needed = false;   // a target, or a leaf to accumulate in, lies at or below it
-  bool passes = false;   // one lies below it
+  int waiting = 0;      // consumers in this walk that have not run yet
+  bool needed = false;  // a target, or a leaf to accumulate in, lies at or below it
+  bool passes = false;  // one lies below it
   bool target = false;
   bool expanded = false;
-  Tensors grads;         // one per output
+  Tensors grads;  // one per output
 };
 
 class Walk {
@@ -65,7 +65,8 @@ size_t Walk::index_of(Node* node) {
   return place->second;
 }
 
-/// Finds every node below the roots and, from the bottom up, which of them lead to something wanted.
+/// Finds every node below the roots and, from the bottom up, which of them lead to something
+/// wanted.
 void Walk::discover(const std::vector<Edge>& roots) {
   for (const Edge& target : targets_) visits_[index_of(target.node.get())].target = true;
   std::vector<std::pair<size_t, size_t>> stack;  // visit, next edge
@@ -128,7 +129,8 @@ Tensors Walk::run(const std::vector<Edge>& roots, Tensors droots) {
   return std::move(results_);
 }
 
-/// The latest made comes first, which keeps few gradients waiting; leaves at once, so that their gradients count as such.
+/// The latest made comes first, which keeps few gradients waiting; leaves at once, so that their
+/// gradients count as such.
 void Walk::make_ready(size_t index) {
   const Node& node = *visits_[index].node;
   ready_.emplace(node.is_leaf() ? std::numeric_limits<uint64_t>::max() : node.sequence(), index);
@@ -198,9 +200,9 @@ void Walk::accumulate_in_leaf(Leaf& leaf, Tensor gradient) {
   if (leaf.grad.defined()) {
     leaf.grad = detail::accumulate(std::move(leaf.grad), gradient);
   } else {
-    const bool own = options_.create_graph ||
-                     (gradient.unique() && gradient.body().storage->sole() &&
-                      detail::spans_storage(gradient));
+    const bool own =
+        options_.create_graph ||
+        (gradient.unique() && gradient.body().storage->sole() && detail::spans_storage(gradient));
     leaf.grad = own ? std::move(gradient) : gradient.clone();
   }
   leaf.grad.body().storage->set_category(memory::Category::gradient);
@@ -214,9 +216,8 @@ Tensors Walk::call(Visit& visit) {
   check(!options_.create_graph || !node.once_differentiable(),
         "{}: has no second derivative; use it without create_graph", node.name());
   Tensors gradients = node.backward(visit.grads);
-  check(gradients.size() == node.edges().size(),
-        "{}: backward returned {} gradients for {} inputs", node.name(), gradients.size(),
-        node.edges().size());
+  check(gradients.size() == node.edges().size(), "{}: backward returned {} gradients for {} inputs",
+        node.name(), gradients.size(), node.edges().size());
   for (size_t i = 0; i < gradients.size(); ++i) {
     if (!node.edges()[i] || !gradients[i].defined()) continue;
     gradients[i] = checked(node, i, std::move(gradients[i]));
@@ -236,13 +237,15 @@ Tensor Walk::checked(const Node& node, size_t input, Tensor gradient) const {
   check(gradient.dtype() == info.grad_dtype,
         "{}: backward returned a gradient of type {} for input {}, which needs {}", node.name(),
         gradient.dtype(), input, info.grad_dtype);
-  check(gradient.device() == info.device, "{}: backward returned a gradient on {} for input {} on {}",
-        node.name(), gradient.device(), input, info.device);
+  check(gradient.device() == info.device,
+        "{}: backward returned a gradient on {} for input {} on {}", node.name(), gradient.device(),
+        input, info.device);
   if (anomaly_enabled()) {
     const int64_t bad = detail::first_non_finite(gradient);
-    check(bad < 0,
-          "{}: backward gave a non-finite gradient at element {} of {} for input {}; its inputs: {}",
-          graph::label(node), bad, gradient.shape(), input, node.origin());
+    check(
+        bad < 0,
+        "{}: backward gave a non-finite gradient at element {} of {} for input {}; its inputs: {}",
+        graph::label(node), bad, gradient.shape(), input, node.origin());
   }
   return gradient;
 }
@@ -263,7 +266,8 @@ Tensor checked_dy(const Tensor& y, Tensor dy, const char* op) {
   check(y.requires_grad(), "{}: the tensor of shape {} has no graph; no input needs a gradient", op,
         y.shape());
   if (!dy.defined()) {
-    check(y.numel() == 1, "{}: y has shape {}; pass .dy, or reduce y to one element", op, y.shape());
+    check(y.numel() == 1, "{}: y has shape {}; pass .dy, or reduce y to one element", op,
+          y.shape());
     dy = empty(y.shape(), {grad_dtype(y.dtype()), y.device()});
     detail::fill_kernel(dy.device(), view(dy), 1);
   }
@@ -304,7 +308,8 @@ Tensors grad(Tensors ys, Tensors xs, GradOptions options) {
     roots.push_back(edge_of(ys[i]));
   }
   for (size_t i = 0; i < xs.size(); ++i) {
-    check(xs[i].requires_grad(), "grad: x {} of shape {} does not need a gradient", i, xs[i].shape());
+    check(xs[i].requires_grad(), "grad: x {} of shape {} does not need a gradient", i,
+          xs[i].shape());
     targets.push_back(edge_of(xs[i]));
   }
   Tensors result = detail::walk(roots, std::move(options.dy), targets,

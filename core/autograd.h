@@ -27,7 +27,8 @@ struct GradOptions {
 };
 
 /// Adds dL/dx to x.grad() of every leaf x that y depends on, where dL/dy = options.dy.
-/// Errors: y has no graph; y has several elements and no dy; dy of another shape or type; a graph already freed.
+/// Errors: y has no graph; y has several elements and no dy; dy of another shape or type; a graph
+/// already freed.
 void backward(const Tensor& y, BackwardOptions options = {});
 
 /// The gradients of sum_i <dy_i, y_i> with respect to xs, in their order; no leaf's grad() changes.
@@ -42,7 +43,8 @@ struct WalkOptions {
   bool stop_at_targets = false;  // do not walk beyond a target
 };
 
-/// Walks the graph below `roots` from the gradients `droots`; returns the gradient at each target edge.
+/// Walks the graph below `roots` from the gradients `droots`; returns the gradient at each target
+/// edge.
 Tensors walk(const std::vector<Edge>& roots, Tensors droots, const std::vector<Edge>& targets,
              const WalkOptions& options);
 

@@ -52,9 +52,12 @@ DType promote(DType dtype, const Scalar& scalar, const char* op) {
 DType accumulate_dtype(DType dtype) {
   switch (category(dtype)) {
     case DTypeCategory::boolean:
-    case DTypeCategory::integer: return DType::i64;
-    case DTypeCategory::fixed: return dtype;
-    case DTypeCategory::floating: break;
+    case DTypeCategory::integer:
+      return DType::i64;
+    case DTypeCategory::fixed:
+      return dtype;
+    case DTypeCategory::floating:
+      break;
   }
   return dtype == DType::f64 ? DType::f64 : DType::f32;
 }

@@ -20,8 +20,8 @@ int64_t itemsize(DType dtype);
 DTypeCategory category(DType dtype);
 inline bool is_floating(DType dtype) { return category(dtype) == DTypeCategory::floating; }
 
-/// The result type of two operands: the higher category wins; within one the wider; f16 with bf16 gives f32.
-/// Error for fixed32, which only the residual stream's own ops accept.
+/// The result type of two operands: the higher category wins; within one the wider; f16 with bf16
+/// gives f32. Error for fixed32, which only the residual stream's own ops accept.
 DType promote(DType a, DType b, const char* op);
 
 /// The type of the gradient of a tensor of this type: f32 for fixed32, the type itself for floats.
@@ -34,11 +34,11 @@ DType accumulate_dtype(DType dtype);
 class Scalar {
  public:
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Scalar(T value)  // NOLINT(google-explicit-constructor): numbers convert silently by design
-      : category_(std::is_same_v<T, bool>    ? DTypeCategory::boolean
-                  : std::is_integral_v<T>    ? DTypeCategory::integer
-                                             : DTypeCategory::floating),
+  requires std::is_arithmetic_v<T> Scalar(
+      T value)  // NOLINT(google-explicit-constructor): numbers convert silently by design
+      : category_(std::is_same_v<T, bool> ? DTypeCategory::boolean
+                  : std::is_integral_v<T> ? DTypeCategory::integer
+                                          : DTypeCategory::floating),
         value_(static_cast<double>(value)),
         integer_(static_cast<int64_t>(value)) {}
 
@@ -62,13 +62,20 @@ DType promote(DType dtype, const Scalar& scalar, const char* op);
 
 template <class T>
 inline constexpr DType dtype_of = [] {
-  if constexpr (std::is_same_v<T, bool>) return DType::boolean;
-  else if constexpr (std::is_same_v<T, uint8_t>) return DType::u8;
-  else if constexpr (std::is_same_v<T, int32_t>) return DType::i32;
-  else if constexpr (std::is_same_v<T, int64_t> || std::is_same_v<T, long long>) return DType::i64;
-  else if constexpr (std::is_same_v<T, f16>) return DType::f16;
-  else if constexpr (std::is_same_v<T, bf16>) return DType::bf16;
-  else if constexpr (std::is_same_v<T, float>) return DType::f32;
+  if constexpr (std::is_same_v<T, bool>)
+    return DType::boolean;
+  else if constexpr (std::is_same_v<T, uint8_t>)
+    return DType::u8;
+  else if constexpr (std::is_same_v<T, int32_t>)
+    return DType::i32;
+  else if constexpr (std::is_same_v<T, int64_t> || std::is_same_v<T, long long>)
+    return DType::i64;
+  else if constexpr (std::is_same_v<T, f16>)
+    return DType::f16;
+  else if constexpr (std::is_same_v<T, bf16>)
+    return DType::bf16;
+  else if constexpr (std::is_same_v<T, float>)
+    return DType::f32;
   else {
     static_assert(std::is_same_v<T, double>, "no tensor holds this type");
     return DType::f64;
@@ -83,7 +90,8 @@ using IntegerTypes = TypeList<uint8_t, int32_t, int64_t>;
 using NumberTypes = TypeList<float, double, bf16, f16, uint8_t, int32_t, int64_t>;
 using AllTypes = TypeList<float, double, bf16, f16, uint8_t, int32_t, int64_t, bool>;
 
-/// Calls fn.operator()<T>() with the C++ type of `dtype`. Error `op: dtype bf16 is not supported` if the list lacks it.
+/// Calls fn.operator()<T>() with the C++ type of `dtype`. Error `op: dtype bf16 is not supported`
+/// if the list lacks it.
 template <class... T, class F>
 void dispatch(TypeList<T...>, DType dtype, const char* op, F&& fn) {
   const bool found = ((dtype_of<T> == dtype && (fn.template operator()<T>(), true)) || ...);

@@ -1,4 +1,5 @@
-/// Errors: one exception type for everything that a caller can do wrong or that the machine can refuse.
+/// Errors: one exception type for everything that a caller can do wrong or that the machine can
+/// refuse.
 #pragma once
 
 #include <fmt/format.h>
@@ -9,12 +10,14 @@
 
 namespace tenet {
 
-/// What every failing call throws. The text is `op: fact with both values; remedy if there is one step`.
+/// What every failing call throws. The text is `op: fact with both values; remedy if there is one
+/// step`.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The allocator could not get memory; the text lists requested, live and reserved bytes. The program can go on.
+/// The allocator could not get memory; the text lists requested, live and reserved bytes. The
+/// program can go on.
 struct OutOfMemory : Error {
   using Error::Error;
 };
@@ -25,10 +28,12 @@ template <class... Args>
   throw Error(fmt::format(message, std::forward<Args>(args)...));
 }
 
-/// Throws Error with the formatted message unless `condition` holds. Arguments are formatted only on failure.
+/// Throws Error with the formatted message unless `condition` holds. Arguments are formatted only
+/// on failure.
 template <class... Args>
 void check(bool condition, fmt::format_string<Args...> message, Args&&... args) {
-  if (!condition) [[unlikely]] fail(message, std::forward<Args>(args)...);
+  if (!condition) [[unlikely]]
+    fail(message, std::forward<Args>(args)...);
 }
 
 }  // namespace tenet

@@ -47,8 +47,9 @@ struct FunctionNode : Node {
   void saved(SavedFields& f) override { f("saved", context.saved_); }
 };
 
-/// Derive and write two static functions; call `Square::apply(x)`. backward() gets one gradient per output and returns
-/// one per tensor argument, in order; written with ops, it can itself be differentiated.
+/// Derive and write two static functions; call `Square::apply(x)`. backward() gets one gradient per
+/// output and returns one per tensor argument, in order; written with ops, it can itself be
+/// differentiated.
 ///
 ///     struct Square : Function<Square> {
 ///       static Tensor forward(Context& ctx, const Tensor& x) { ctx.save(x); return x * x; }
@@ -82,10 +83,12 @@ struct Function {
   template <class T>
   static void collect(Tensors& inputs, const T& argument) {
     if constexpr (std::is_convertible_v<const T&, const Tensor&>) inputs.push_back(argument);
-    if constexpr (std::is_same_v<T, Tensors>) inputs.insert(inputs.end(), argument.begin(), argument.end());
+    if constexpr (std::is_same_v<T, Tensors>)
+      inputs.insert(inputs.end(), argument.begin(), argument.end());
   }
 
-  static void finish(Context& context, Tensors& outputs, const Tensors& raw, const Tensors& inputs) {
+  static void finish(Context& context, Tensors& outputs, const Tensors& raw,
+                     const Tensors& inputs) {
     auto* node = record<FunctionNode<F>>("function", outputs, inputs);
     if (!node) return;
     for (const Tensor& tensor : context.to_save_) {

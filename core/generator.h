@@ -15,8 +15,8 @@ class Generator {
   uint64_t offset() const { return key_.offset; }
   void set_offset(uint64_t offset) { key_.offset = offset; }
 
-  /// Reserves `count` numbers and returns where they begin. Inside a reversible or checkpointed function the replay gets
-  /// the same place again and the generator does not move.
+  /// Reserves `count` numbers and returns where they begin. Inside a reversible or checkpointed
+  /// function the replay gets the same place again and the generator does not move.
   PhiloxKey take(uint64_t count);
 
  private:

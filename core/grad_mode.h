@@ -11,7 +11,8 @@ namespace detail {
 
 class CaptureList;
 
-/// What record() consults. With `captures` set, grad is off and every input that needs a gradient is noted there.
+/// What record() consults. With `captures` set, grad is off and every input that needs a gradient
+/// is noted there.
 struct GradMode {
   bool enabled = true;
   CaptureList* captures = nullptr;
@@ -44,8 +45,9 @@ struct EnableGrad : detail::GradModeScope {
 
 bool grad_enabled();
 
-/// While it lives on this thread, every op's result and every gradient is checked: the first non-finite value is an
-/// Error that names the op, its inputs and what made them, and exact reversible functions verify what they rebuild.
+/// While it lives on this thread, every op's result and every gradient is checked: the first
+/// non-finite value is an Error that names the op, its inputs and what made them, and exact
+/// reversible functions verify what they rebuild.
 class Anomaly {
  public:
   Anomaly();
@@ -58,8 +60,8 @@ class Anomaly {
 };
 bool anomaly_enabled();
 
-/// While it lives on this thread, matrix products and attention take f32 inputs in `dtype` (bf16 or f16) and
-/// accumulate in f32. Everything else keeps its types.
+/// While it lives on this thread, matrix products and attention take f32 inputs in `dtype` (bf16 or
+/// f16) and accumulate in f32. Everything else keeps its types.
 class Autocast {
  public:
   explicit Autocast(std::optional<DType> dtype);

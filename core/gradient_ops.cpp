@@ -58,7 +58,8 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
 }
 
 Tensor expand(const Tensor& x, const Shape& shape) {
-  check(broadcasts_to(x.shape(), shape), "expand: shape {} does not broadcast to {}", x.shape(), shape);
+  check(broadcasts_to(x.shape(), shape), "expand: shape {} does not broadcast to {}", x.shape(),
+        shape);
   const View v = broadcast_to(view(x), shape);
   Tensor y = view_of(x, v.shape, v.strides, x.body().offset);
   record<ExpandNode>("expand", y, x);

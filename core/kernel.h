@@ -9,8 +9,9 @@ namespace tenet {
 template <class Signature>
 class Kernel;
 
-/// `Kernel<void(View, View)> exp_kernel{"exp"};` in ops/; `const bool filled = exp_kernel.fill(kind, &exp_cpu);` beside
-/// each implementation. Calling an empty slot is an Error that says how to get the kernel.
+/// `Kernel<void(View, View)> exp_kernel{"exp"};` in ops/; `const bool filled =
+/// exp_kernel.fill(kind, &exp_cpu);` beside each implementation. Calling an empty slot is an Error
+/// that says how to get the kernel.
 template <class... Args>
 class Kernel<void(Args...)> {
  public:

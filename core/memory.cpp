@@ -30,7 +30,8 @@ struct Counter {
   void reset() { peak.store(live.load()); }
 };
 
-/// One device's allocator and counters. Never destroyed: tensors with static storage may outlive everything else.
+/// One device's allocator and counters. Never destroyed: tensors with static storage may outlive
+/// everything else.
 struct Pool {
   detail::Allocator* allocator = nullptr;
   std::array<Counter, categories> counters;
@@ -68,10 +69,11 @@ bool injected_failure() {
 
 [[noreturn]] void out_of_memory(int64_t bytes, Device device) {
   const memory::Stats all = memory::stats(device);
-  throw OutOfMemory(fmt::format(
-      "memory: {} bytes on {} could not be allocated ({} live, {} reserved); use a smaller batch or "
-      "length, or more chunks",
-      bytes, device, all.live, all.reserved));
+  throw OutOfMemory(
+      fmt::format("memory: {} bytes on {} could not be allocated ({} live, {} reserved); use a "
+                  "smaller batch or "
+                  "length, or more chunks",
+                  bytes, device, all.live, all.reserved));
 }
 
 }  // namespace

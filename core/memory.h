@@ -10,13 +10,23 @@
 
 namespace tenet::memory {
 
-/// What a buffer is for. `working` is activation + workspace, the part that reversibility keeps flat; `all` is everything.
-enum class Category : uint8_t { parameter, gradient, optimizer, activation, workspace, working, all };
+/// What a buffer is for. `working` is activation + workspace, the part that reversibility keeps
+/// flat; `all` is everything.
+enum class Category : uint8_t {
+  parameter,
+  gradient,
+  optimizer,
+  activation,
+  workspace,
+  working,
+  all
+};
 
 struct Stats {
-  int64_t live = 0;      // bytes in use
-  int64_t peak = 0;      // most bytes in use since reset_peak()
-  int64_t reserved = 0;  // bytes taken from the system, in use or cached; the same for every category
+  int64_t live = 0;  // bytes in use
+  int64_t peak = 0;  // most bytes in use since reset_peak()
+  int64_t reserved =
+      0;  // bytes taken from the system, in use or cached; the same for every category
 };
 
 Stats stats(Device device, Category category = Category::all);
@@ -27,8 +37,8 @@ void reset_peak(Device device = Device::cpu());
 /// Returns cached memory to the system.
 void trim(Device device = Device::cpu());
 
-/// A table of live and peak bytes by category, and each input of a reversible node that could not be released yet: which
-/// node waits for which shape, and who still holds it.
+/// A table of live and peak bytes by category, and each input of a reversible node that could not
+/// be released yet: which node waits for which shape, and who still holds it.
 std::string report(Device device = Device::cpu());
 
 /// Buffers allocated on this thread while the scope lives count under `category`.
@@ -98,7 +108,8 @@ struct Allocator {
 
 void set_allocator(Device device, Allocator* allocator);
 
-/// Makes the n-th allocation from now on fail (0 = the next one); negative switches it off. For fault tests.
+/// Makes the n-th allocation from now on fail (0 = the next one); negative switches it off. For
+/// fault tests.
 void fail_allocation_after(int64_t n);
 
 }  // namespace tenet::detail

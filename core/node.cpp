@@ -64,14 +64,17 @@ Tensor Saved::get(const Node& owner) const {
   if (!defined()) return {};
   if (storage_->released()) {
     const auto& restorer = storage_->restorer();
-    fail("{}: saved {} of shape {} was released by {} and is rebuilt only inside backward; keep a copy "
-         "of the tensor to read it later",
-         owner.name(), name_of(this, owner), shape_, restorer ? restorer->name() : "its node");
+    fail(
+        "{}: saved {} of shape {} was released by {} and is rebuilt only inside backward; keep a "
+        "copy "
+        "of the tensor to read it later",
+        owner.name(), name_of(this, owner), shape_, restorer ? restorer->name() : "its node");
   }
-  check(!changed(),
-        "{}: saved {} of shape {} was changed in place after it was saved (version {}, saved at {}); "
-        "change a clone() instead",
-        owner.name(), name_of(this, owner), shape_, storage_->version(), version_);
+  check(
+      !changed(),
+      "{}: saved {} of shape {} was changed in place after it was saved (version {}, saved at {}); "
+      "change a clone() instead",
+      owner.name(), name_of(this, owner), shape_, storage_->version(), version_);
   Tensor result = tensor();
   if (creator_ == &owner) {
     result.body().node = const_cast<Node&>(owner).shared_from_this();

@@ -1,7 +1,8 @@
 /// The autograd graph: nodes, their edges, and what they save.
 ///
-/// Edges hold no data and saved fields hold no edges: a node that saves nothing keeps no tensor alive, and what a node
-/// saves can be listed, measured and freed without touching the graph's shape.
+/// Edges hold no data and saved fields hold no edges: a node that saves nothing keeps no tensor
+/// alive, and what a node saves can be listed, measured and freed without touching the graph's
+/// shape.
 #pragma once
 
 #include <tenet/core/grad_mode.h>
@@ -29,7 +30,8 @@ struct Edge {
 /// The place of a tensor in the graph.
 inline Edge edge_of(const Tensor& tensor) { return {tensor.body().node, tensor.body().slot}; }
 
-/// A tensor kept for the backward pass: its storage, geometry and version, and where its gradient would go.
+/// A tensor kept for the backward pass: its storage, geometry and version, and where its gradient
+/// would go.
 class Saved {
  public:
   Saved() = default;
@@ -38,7 +40,8 @@ class Saved {
   Saved(const Tensor& tensor, detail::Storage::Holder holder);
 
   bool defined() const { return static_cast<bool>(storage_); }
-  /// The tensor, with its place in the graph of `owner`. Error if it was changed in place, released or already freed.
+  /// The tensor, with its place in the graph of `owner`. Error if it was changed in place, released
+  /// or already freed.
   Tensor get(const Node& owner) const;
   /// The tensor outside any graph; null bytes if released.
   Tensor tensor() const;
@@ -95,9 +98,10 @@ class Node : public std::enable_shared_from_this<Node> {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  /// The gradient of each input from that of each output. dy has one tensor per output, undefined where no gradient came
-  /// (never for a node with one output). An undefined result means zero. Results that were broadcast are summed by the
-  /// engine, and only the engine accumulates. With grad mode on, ops used here are recorded.
+  /// The gradient of each input from that of each output. dy has one tensor per output, undefined
+  /// where no gradient came (never for a node with one output). An undefined result means zero.
+  /// Results that were broadcast are summed by the engine, and only the engine accumulates. With
+  /// grad mode on, ops used here are recorded.
   virtual Tensors backward(const Tensors& dy) = 0;
   virtual void saved(SavedFields&) {}
   /// True if backward() cannot itself be differentiated.
@@ -133,7 +137,8 @@ class Node : public std::enable_shared_from_this<Node> {
   std::string origin_;
 };
 
-/// Where a leaf's gradient is added up. Held by the leaf and by every node that uses it; knows nothing of either.
+/// Where a leaf's gradient is added up. Held by the leaf and by every node that uses it; knows
+/// nothing of either.
 class Leaf : public Node {
  public:
   explicit Leaf(const Tensor& tensor);
@@ -145,7 +150,8 @@ class Leaf : public Node {
 
 namespace detail {
 
-/// True if an op on these inputs has to enter the graph; in capture mode, notes the inputs and answers no.
+/// True if an op on these inputs has to enter the graph; in capture mode, notes the inputs and
+/// answers no.
 bool wants_node(const Tensor* const* inputs, size_t count);
 std::vector<Edge> edges_of(const Tensor* const* inputs, size_t count);
 /// In anomaly mode: remembers the inputs in words and checks the outputs.
@@ -175,8 +181,9 @@ N* record_list(std::string_view name, const std::vector<Tensor*>& outputs,
   return node.get();
 }
 
-/// Enters an op into the graph: if any input needs a gradient (and grad mode is on), makes a node with an edge per input,
-/// makes `y` its output and returns it, else returns null. Then save what backward() needs:
+/// Enters an op into the graph: if any input needs a gradient (and grad mode is on), makes a node
+/// with an edge per input, makes `y` its output and returns it, else returns null. Then save what
+/// backward() needs:
 ///
 ///     if (auto* node = record<ExpNode>("exp", y, x)) node->y = y;
 template <class N, class... Inputs>

@@ -1,7 +1,8 @@
-/// Philox4x32-10, the counter-based generator of Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (2011).
+/// Philox4x32-10, the counter-based generator of Salmon et al., "Parallel Random Numbers: As Easy
+/// as 1, 2, 3" (2011).
 ///
-/// Element i of a draw is word i mod 4 of the block with key = seed and counter = (offset + i/4, stream), so any element
-/// is computed on its own, on any device, in any order.
+/// Element i of a draw is word i mod 4 of the block with key = seed and counter = (offset + i/4,
+/// stream), so any element is computed on its own, on any device, in any order.
 #pragma once
 
 #include <tenet/core/macros.h>

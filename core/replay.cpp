@@ -51,11 +51,14 @@ ReplayScope::~ReplayScope() { current_scope = outer_; }
 ReplayScope* ReplayScope::current() { return current_scope; }
 
 void ReplayScope::enter_section(int part) {
-  constexpr uint64_t radix = 0x100000001b3;  // distinct paths get distinct numbers for all practical depths
+  constexpr uint64_t radix =
+      0x100000001b3;  // distinct paths get distinct numbers for all practical depths
   sections_.push_back(section() * radix + static_cast<uint64_t>(part) + 1);
 }
 
-void ReplayScope::write(const void* value, size_t bytes) { record_.append(section(), value, bytes); }
+void ReplayScope::write(const void* value, size_t bytes) {
+  record_.append(section(), value, bytes);
+}
 
 void ReplayScope::read(void* value, size_t bytes) {
   size_t* position = nullptr;
@@ -65,13 +68,15 @@ void ReplayScope::read(void* value, size_t bytes) {
   if (!position) position = &positions_.emplace_back(section(), 0).second;
   const std::vector<std::byte>* values = record_.section(section());
   check(values && *position + bytes <= values->size(),
-        "replay: the second run asks for more values than the first gave; forward() and inverse() must "
+        "replay: the second run asks for more values than the first gave; forward() and inverse() "
+        "must "
         "take the same steps, each part in its ReplaySection");
   std::memcpy(value, values->data() + *position, bytes);
   *position += bytes;
 }
 
-OuterReplay::OuterReplay(ReplayScope& scope) : inner_(std::exchange(current_scope, scope.outer())) {}
+OuterReplay::OuterReplay(ReplayScope& scope)
+    : inner_(std::exchange(current_scope, scope.outer())) {}
 OuterReplay::~OuterReplay() { current_scope = inner_; }
 
 }  // namespace detail

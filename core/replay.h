@@ -1,4 +1,5 @@
-/// The replay record: what a forward takes from outside its tensors, kept so that running it again gives the same bits.
+/// The replay record: what a forward takes from outside its tensors, kept so that running it again
+/// gives the same bits.
 #pragma once
 
 #include <tenet/core/error.h>
@@ -14,7 +15,8 @@
 
 namespace tenet {
 
-/// True inside the second run of a reversible or checkpointed function: do not update buffers, print or trace.
+/// True inside the second run of a reversible or checkpointed function: do not update buffers,
+/// print or trace.
 bool replaying();
 
 namespace detail {
@@ -81,9 +83,10 @@ class OuterReplay {
 
 }  // namespace detail
 
-/// The value of make(), or, in the second run of a reversible or checkpointed function, the value of the first run.
-/// Everything that a forward reads beside its tensors and that may differ later goes through here: places in a random
-/// stream, training flags, rounds. Trivially copyable and small, for example a seed and an offset, never a mask.
+/// The value of make(), or, in the second run of a reversible or checkpointed function, the value
+/// of the first run. Everything that a forward reads beside its tensors and that may differ later
+/// goes through here: places in a random stream, training flags, rounds. Trivially copyable and
+/// small, for example a seed and an offset, never a mask.
 template <class Make>
 auto replay(Make&& make) {
   using T = std::invoke_result_t<Make>;
@@ -103,10 +106,11 @@ auto replay(Make&& make) {
   return value;
 }
 
-/// Note [Sections]: inverse() usually runs the parts of a function in another order than forward() did. A part that
-/// may call replay() (dropout, say) therefore runs inside a section: `{ const ReplaySection part(1); g(y1); }` in both.
-/// Sections nest: part 1 inside part 0 is not part 1. A reversible function inside another enters its sections in the
-/// records of both, since its first run may have been a plain call inside the outer one.
+/// Note [Sections]: inverse() usually runs the parts of a function in another order than forward()
+/// did. A part that may call replay() (dropout, say) therefore runs inside a section: `{ const
+/// ReplaySection part(1); g(y1); }` in both. Sections nest: part 1 inside part 0 is not part 1. A
+/// reversible function inside another enters its sections in the records of both, since its first
+/// run may have been a plain call inside the outer one.
 class ReplaySection {
  public:
   explicit ReplaySection(int part);

@@ -1,7 +1,7 @@
 #include <tenet/core/autograd.h>
 #include <tenet/core/detail/capture.h>
-#include <tenet/core/graph.h>
 #include <tenet/core/detail/replayed_node.h>
+#include <tenet/core/graph.h>
 #include <tenet/core/reversible.h>
 
 #include <algorithm>
@@ -50,7 +50,8 @@ class ReversibleNode : public detail::ReplayedNode {
     }
     check(result.x.size() == input_count && result.dx.size() == input_count &&
               result.dcaptured.size() <= captured.size(),
-          "{}: inverse_and_grad gave {} inputs, {} gradients and {} captured gradients, {}, {} and {} "
+          "{}: inverse_and_grad gave {} inputs, {} gradients and {} captured gradients, {}, {} and "
+          "{} "
           "are needed",
           name(), result.x.size(), result.dx.size(), result.dcaptured.size(), input_count,
           input_count, captured.size());
@@ -60,7 +61,8 @@ class ReversibleNode : public detail::ReplayedNode {
     return std::move(result.dx);
   }
 
-  /// For second derivatives: x is rebuilt, joined to its place in the outer graph, and forward() runs as ordinary ops.
+  /// For second derivatives: x is rebuilt, joined to its place in the outer graph, and forward()
+  /// runs as ordinary ops.
   Tensors backward_with_graph(const Tensors& y, const Tensors& dy) {
     Tensors x;
     {
@@ -185,8 +187,8 @@ void Restorer::add_input(const Tensor& x, bool may_release) {
                      !storage.restorer();
   const bool verify = sound && f_->exact() && x.dtype() == DType::fixed32 && x.device().is_cpu() &&
                       (verify_always || anomaly_enabled());
-  inputs_.push_back({sound ? &storage : nullptr, x.shape(), x.dtype(),
-                     verify ? checksum_of(x) : 0, verify});
+  inputs_.push_back(
+      {sound ? &storage : nullptr, x.shape(), x.dtype(), verify ? checksum_of(x) : 0, verify});
   if (sound) storage.permit_release(shared_from_this());
 }
 
@@ -240,14 +242,16 @@ void Restorer::restore() {
   const Autocast autocast(record_.autocast);
   Tensors y;
   for (const Saved& output : outputs_) {
-    check(!output.changed(), "{}: an output of shape {} was changed in place; change a clone() instead",
-          name_, output.shape());
+    check(!output.changed(),
+          "{}: an output of shape {} was changed in place; change a clone() instead", name_,
+          output.shape());
     y.push_back(output.tensor());
   }
   for (const Watched& captured : captured_) {
     const uint32_t version = captured.counter->load(std::memory_order_relaxed);
     check(version == captured.version,
-          "{}: a captured tensor of shape {} was changed in place after forward() read it (version {}, "
+          "{}: a captured tensor of shape {} was changed in place after forward() read it (version "
+          "{}, "
           "read at {}); run backward before changing it",
           name_, captured.shape, version, captured.version);
   }
@@ -266,10 +270,11 @@ Tensors Restorer::put_back(Tensors x) {
           i, input.dtype, input.shape);
     x[i] = x[i].contiguous();
     if (!spans_storage(x[i])) x[i] = x[i].clone();
-    check(!input.verify || checksum_of(x[i]) == input.checksum,
-          "{}: input {} of shape {} was not rebuilt to the bit; forward and inverse must compute the "
-          "same values from the same tensors",
-          name_, i, input.shape);
+    check(
+        !input.verify || checksum_of(x[i]) == input.checksum,
+        "{}: input {} of shape {} was not rebuilt to the bit; forward and inverse must compute the "
+        "same values from the same tensors",
+        name_, i, input.shape);
   }
   for (size_t i = 0; i < x.size(); ++i) {
     Storage* target = inputs_[i].storage;

@@ -1,14 +1,17 @@
-/// Reversible nodes: functions that free their inputs in the forward pass and rebuild them in the backward pass.
+/// Reversible nodes: functions that free their inputs in the forward pass and rebuild them in the
+/// backward pass.
 ///
-/// Note [Release]: moving a tensor into reversible() is the permission to free its bytes. They are freed when forward()
-/// has succeeded and nobody but reversible nodes holds the storage: a view or copy that somebody keeps, or an ordinary
-/// node that saved it, keeps the bytes. In a chain, node k's outputs are node k+1's inputs: k+1 frees them forwards and
-/// rebuilds them into the same storage backwards, so depth costs no activation memory.
+/// Note [Release]: moving a tensor into reversible() is the permission to free its bytes. They are
+/// freed when forward() has succeeded and nobody but reversible nodes holds the storage: a view or
+/// copy that somebody keeps, or an ordinary node that saved it, keeps the bytes. In a chain, node
+/// k's outputs are node k+1's inputs: k+1 frees them forwards and rebuilds them into the same
+/// storage backwards, so depth costs no activation memory.
 ///
-/// Note [Restorer]: a released storage owns a Restorer (function, replay record, saved outputs; no edges, so no cycle)
-/// that may outlive the node. A node's own backward rebuilds its inputs; where a needed storage's node is not part of the
-/// walk, the chain of inverses runs on demand. Bytes are computed first and put in place last, so that after an exception
-/// every storage is resident and right, or still released.
+/// Note [Restorer]: a released storage owns a Restorer (function, replay record, saved outputs; no
+/// edges, so no cycle) that may outlive the node. A node's own backward rebuilds its inputs; where
+/// a needed storage's node is not part of the walk, the chain of inverses runs on demand. Bytes are
+/// computed first and put in place last, so that after an exception every storage is resident and
+/// right, or still released.
 #pragma once
 
 #include <tenet/core/node.h>
@@ -23,15 +26,17 @@
 
 namespace tenet {
 
-/// What a reversible function's backward gives: the rebuilt inputs and the gradients. An undefined gradient means zero.
+/// What a reversible function's backward gives: the rebuilt inputs and the gradients. An undefined
+/// gradient means zero.
 struct InverseAndGrad {
   Tensors x;
   Tensors dx;
   Tensors dcaptured;  // in the order in which forward() first read them, as ReplayGrad gives it
 };
 
-/// A function with an inverse. Whatever else forward() reads and needs a gradient (parameters, an encoder's memory) is
-/// found by watching it run. The object may be used by many nodes and holds no state between calls.
+/// A function with an inverse. Whatever else forward() reads and needs a gradient (parameters, an
+/// encoder's memory) is found by watching it run. The object may be used by many nodes and holds no
+/// state between calls.
 struct ReversibleFunction {
   virtual ~ReversibleFunction() = default;
 
@@ -39,28 +44,31 @@ struct ReversibleFunction {
   virtual Tensors forward(const Tensors& x) = 0;
   /// x = f^-1(y), the shapes and types of forward()'s inputs.
   virtual Tensors inverse(const Tensors& y) = 0;
-  /// The default rebuilds x by inverse(), runs forward() on it with the graph on, and differentiates. Override it where
-  /// the two share work.
+  /// The default rebuilds x by inverse(), runs forward() on it with the graph on, and
+  /// differentiates. Override it where the two share work.
   virtual InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy);
-  /// Whether inverse(forward(x)) is x to the bit for fixed32 inputs. In debug builds and in anomaly mode that is verified.
+  /// Whether inverse(forward(x)) is x to the bit for fixed32 inputs. In debug builds and in anomaly
+  /// mode that is verified.
   virtual bool exact() const { return false; }
   /// For errors, reports and pictures.
   virtual std::string name() const { return "reversible"; }
 };
 
-/// y = f(x), one node in the graph. An rvalue argument may be released; an lvalue stays. If f throws, all are as before.
+/// y = f(x), one node in the graph. An rvalue argument may be released; an lvalue stays. If f
+/// throws, all are as before.
 ///
 ///     Tensors y = reversible(coupling, std::move(x1), std::move(x2));
 template <class... T>
-  requires(std::is_same_v<std::remove_cvref_t<T>, Tensor> && ...)
-Tensors reversible(std::shared_ptr<ReversibleFunction> f, T&&... x);
+requires(std::is_same_v<std::remove_cvref_t<T>, Tensor>&&...) Tensors
+    reversible(std::shared_ptr<ReversibleFunction> f, T&&... x);
 /// The same for a list; every element may be released.
 Tensors reversible(std::shared_ptr<ReversibleFunction> f, Tensors&& x);
 /// A braced list would keep hidden copies alive until the end of the call.
 Tensors reversible(std::shared_ptr<ReversibleFunction> f, std::initializer_list<Tensor>) = delete;
 
-/// Gradients of a replayed part of a reversible function, for use inside inverse_and_grad(): of sum_i <dy_i, y_i> with
-/// respect to `xs` and to everything that the forward captured. Undefined where y does not depend on it.
+/// Gradients of a replayed part of a reversible function, for use inside inverse_and_grad(): of
+/// sum_i <dy_i, y_i> with respect to `xs` and to everything that the forward captured. Undefined
+/// where y does not depend on it.
 struct ReplayGrad {
   Tensors dx;
   Tensors dcaptured;
@@ -89,15 +97,18 @@ class Restorer : public std::enable_shared_from_this<Restorer> {
   std::vector<Saved>& outputs() { return outputs_; }
   ReversibleFunction& function() { return *f_; }
 
-  /// Keeps `y` for inverse(). One that `aliases_input` is also an output of an earlier node, which needs it after this one.
+  /// Keeps `y` for inverse(). One that `aliases_input` is also an output of an earlier node, which
+  /// needs it after this one.
   void add_output(const Tensor& y, bool aliases_input);
-  /// Remembers the version of what forward() read beside its inputs, without holding it: that could close a cycle.
+  /// Remembers the version of what forward() read beside its inputs, without holding it: that could
+  /// close a cycle.
   void watch(const Saved& captured);
 
   /// Lets `x` be released once nobody else needs it, if that is sound.
   void add_input(const Tensor& x, bool may_release);
   void forget(const Storage& storage);
-  /// Makes every output resident, running inverses from the top down; what lies between is let go again.
+  /// Makes every output resident, running inverses from the top down; what lies between is let go
+  /// again.
   void bring_back_outputs();
   /// Puts rebuilt inputs into the storages that were released. Returns the inputs.
   Tensors put_back(Tensors x);
@@ -138,7 +149,8 @@ class Restorer : public std::enable_shared_from_this<Restorer> {
 Tensors apply_reversible(std::shared_ptr<ReversibleFunction> f, Tensors x,
                          const std::vector<bool>& may_release);
 
-/// Number of releases and rebuilds of inputs on this thread so far, for tests and the `info` report.
+/// Number of releases and rebuilds of inputs on this thread so far, for tests and the `info`
+/// report.
 struct ReversibleCounters {
   int64_t releases = 0;
   int64_t rebuilds = 0;
@@ -149,8 +161,8 @@ ReversibleCounters& reversible_counters();
 }  // namespace detail
 
 template <class... T>
-  requires(std::is_same_v<std::remove_cvref_t<T>, Tensor> && ...)
-Tensors reversible(std::shared_ptr<ReversibleFunction> f, T&&... x) {
+requires(std::is_same_v<std::remove_cvref_t<T>, Tensor>&&...) Tensors
+    reversible(std::shared_ptr<ReversibleFunction> f, T&&... x) {
   const std::vector<bool> may_release{(!std::is_lvalue_reference_v<T> && !std::is_const_v<T>)...};
   Tensors y = detail::apply_reversible(std::move(f), Tensors{x...}, may_release);
   const auto give_up = []<class X>(X&& handle) {

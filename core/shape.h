@@ -1,7 +1,7 @@
 /// Shapes and strides.
 ///
-/// Glossary, used everywhere: B batch, L length, D model width, H heads, K head width, F feed-forward width, C chunk
-/// length, R hash rounds, N buckets, V vocabulary.
+/// Glossary, used everywhere: B batch, L length, D model width, H heads, K head width, F
+/// feed-forward width, C chunk length, R hash rounds, N buckets, V vocabulary.
 #pragma once
 
 #include <fmt/format.h>

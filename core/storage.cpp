@@ -11,7 +11,8 @@
 namespace tenet::detail {
 namespace {
 
-/// Storages with a restorer: what report() lists. The lock also settles who releases when two holders leave at once.
+/// Storages with a restorer: what report() lists. The lock also settles who releases when two
+/// holders leave at once.
 struct Waiting {
   std::mutex mutex;
   std::unordered_set<Storage*> storages;
@@ -117,9 +118,10 @@ std::string waiting_report(Device device) {
   const std::lock_guard lock(waiting().mutex);
   for (const Storage* storage : waiting().storages) {
     if (storage->device() != device || storage->released()) continue;
-    text += fmt::format("{} waits to release {}: {} tensor(s) and {} saved by other nodes hold it\n",
-                        storage->restorer()->name(), storage->restorer()->shape_of(*storage),
-                        storage->users(), storage->savers());
+    text +=
+        fmt::format("{} waits to release {}: {} tensor(s) and {} saved by other nodes hold it\n",
+                    storage->restorer()->name(), storage->restorer()->shape_of(*storage),
+                    storage->users(), storage->savers());
   }
   return text;
 }

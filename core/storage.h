@@ -1,8 +1,8 @@
 /// Storage: reference-counted bytes on one device, and who holds them.
 ///
-/// Three kinds of holder are counted apart. A *user* is a Tensor, views included. A *saver* is a graph node that needs the
-/// bytes in its backward pass. A *reversible* holder is a graph node that can do without them, because the bytes can be
-/// rebuilt. See Note [Release] in reversible.h.
+/// Three kinds of holder are counted apart. A *user* is a Tensor, views included. A *saver* is a
+/// graph node that needs the bytes in its backward pass. A *reversible* holder is a graph node that
+/// can do without them, because the bytes can be rebuilt. See Note [Release] in reversible.h.
 #pragma once
 
 #include <tenet/core/memory.h>
@@ -35,7 +35,8 @@ class Storage {
   bool external() const { return external_; }
   bool released() const { return data_ == nullptr && bytes_ > 0; }
 
-  /// Counts in-place changes; what was saved at another version is an error, never a wrong gradient.
+  /// Counts in-place changes; what was saved at another version is an error, never a wrong
+  /// gradient.
   uint32_t version() const { return version_->load(std::memory_order_relaxed); }
   void bump_version() { version_->fetch_add(1, std::memory_order_relaxed); }
   /// The counter itself, for those who watch a storage without holding it.
@@ -48,7 +49,8 @@ class Storage {
   /// Whether there is one holder of any kind.
   bool sole() const { return references_.load() == 1; }
 
-  /// The bytes may go once nobody but reversible nodes holds them: at once, or when the last other holder leaves.
+  /// The bytes may go once nobody but reversible nodes holds them: at once, or when the last other
+  /// holder leaves.
   void permit_release(std::shared_ptr<Restorer> restorer);
   const std::shared_ptr<Restorer>& restorer() const { return restorer_; }
   /// Withdraws the permission; returns the restorer for disposal.
@@ -57,7 +59,8 @@ class Storage {
   void release_if_unused();
   /// Ends the hold that restoring put on the bytes; frees them if they may go now.
   void let_go();
-  /// Puts rebuilt bytes in place, where they stay until let_go(). `source` must have one holder and the same size.
+  /// Puts rebuilt bytes in place, where they stay until let_go(). `source` must have one holder and
+  /// the same size.
   void restore_from(Storage& source);
   void restore_copy(const std::byte* source);
 
@@ -113,8 +116,8 @@ class StorageRef {
   Holder holder_ = Holder::user;
 };
 
-/// Destroys `object` now, or, while another destruction is under way on this thread, after it: chains of any length are
-/// taken down with constant stack.
+/// Destroys `object` now, or, while another destruction is under way on this thread, after it:
+/// chains of any length are taken down with constant stack.
 void dispose(std::shared_ptr<void> object) noexcept;
 
 /// One line per storage that waits to be released: the node, the shape and who still holds it.

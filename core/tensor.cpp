@@ -18,7 +18,8 @@ Tensor make(Shape shape, DType dtype, int fraction_bits, Device device) {
     check(size >= 0, "empty: shape {} has a negative size", shape);
     fits = !__builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes) && fits;
   }
-  check(fits && bytes <= std::numeric_limits<int64_t>::max() / 2, "empty: shape {} is too large", shape);
+  check(fits && bytes <= std::numeric_limits<int64_t>::max() / 2, "empty: shape {} is too large",
+        shape);
   auto body = std::make_shared<detail::TensorBody>();
   auto storage = std::make_unique<detail::Storage>(shape.numel() * itemsize(dtype), device);
   body->storage = {storage.release(), detail::Storage::Holder::user};
@@ -50,8 +51,8 @@ Tensor copied(const Tensor& x, DType dtype, Device device) {
 
 Tensor copy_to(const Tensor& x, DType dtype, Device device, const char* name) {
   Tensor y = copied(x, dtype, device);
-  const bool differentiable = category(x.dtype()) >= DTypeCategory::floating &&
-                              category(dtype) >= DTypeCategory::floating;
+  const bool differentiable =
+      category(x.dtype()) >= DTypeCategory::floating && category(dtype) >= DTypeCategory::floating;
   if (!differentiable) return y;
   if (auto* node = record<CopyNode>(name, y, x)) {
     node->dtype = grad_dtype(x.dtype());
@@ -86,7 +87,9 @@ void append_elements(const Tensor& tensor, const std::vector<double>& values, in
 
 detail::TensorBody::~TensorBody() { dispose(std::move(node)); }
 
-void Tensor::undefined() { fail("tensor: used while undefined (default-constructed or moved from)"); }
+void Tensor::undefined() {
+  fail("tensor: used while undefined (default-constructed or moved from)");
+}
 
 int64_t Tensor::size(int axis) const { return shape()[normalize_axis(axis, dim(), "size")]; }
 
@@ -179,8 +182,9 @@ void Tensor::set_grad(Tensor grad) const {
   const detail::TensorBody& b = body();
   check(b.node && b.node->is_leaf(), "set_grad: only a leaf that needs a gradient has one");
   check(!grad.defined() || (grad.shape() == b.shape && grad.dtype() == grad_dtype(b.dtype)),
-        "set_grad: the gradient is {} {}, the tensor {} {}", grad.defined() ? grad.dtype() : b.dtype,
-        grad.defined() ? grad.shape() : Shape(), b.dtype, b.shape);
+        "set_grad: the gradient is {} {}, the tensor {} {}",
+        grad.defined() ? grad.dtype() : b.dtype, grad.defined() ? grad.shape() : Shape(), b.dtype,
+        b.shape);
   static_cast<Leaf&>(*b.node).grad = std::move(grad);
 }
 
@@ -229,8 +233,8 @@ Tensor empty(Shape shape, TensorOptions options) {
 }
 
 Tensor empty_fixed(Shape shape, int fraction_bits, Device device) {
-  check(fraction_bits >= 0 && fraction_bits <= 30, "empty_fixed: {} fraction bits; 0 to 30 are allowed",
-        fraction_bits);
+  check(fraction_bits >= 0 && fraction_bits <= 30,
+        "empty_fixed: {} fraction bits; 0 to 30 are allowed", fraction_bits);
   return make(shape, DType::fixed32, fraction_bits, device);
 }
 
@@ -247,7 +251,8 @@ Tensor scalar(Scalar value, TensorOptions options) {
   return result;
 }
 
-Tensor from_external(void* data, Shape shape, TensorOptions options, std::function<void()> release) {
+Tensor from_external(void* data, Shape shape, TensorOptions options,
+                     std::function<void()> release) {
   auto body = std::make_shared<detail::TensorBody>();
   auto* storage = new detail::Storage(data, shape.numel() * itemsize(options.dtype), options.device,
                                       std::move(release));

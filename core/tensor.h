@@ -1,4 +1,5 @@
-/// Tensor: a value handle to shaped, typed elements in a storage, and to their place in the autograd graph.
+/// Tensor: a value handle to shaped, typed elements in a storage, and to their place in the
+/// autograd graph.
 #pragma once
 
 #include <tenet/core/device.h>
@@ -33,17 +34,19 @@ struct TensorBody {
   Strides strides;
   int64_t offset = 0;  // in elements
   DType dtype = DType::f32;
-  int fraction_bits = 0;       // of fixed32
-  std::shared_ptr<Node> node;  // what made it, or the leaf that collects its gradient; null if none is needed
-  int slot = 0;                // which output of `node`
+  int fraction_bits = 0;  // of fixed32
+  std::shared_ptr<Node>
+      node;      // what made it, or the leaf that collects its gradient; null if none is needed
+  int slot = 0;  // which output of `node`
 
   ~TensorBody();
 };
 
 }  // namespace detail
 
-/// Copies share everything; views share the storage. Ops are free functions in ops/. A default-constructed or moved-from
-/// tensor is undefined: defined() is false and any other member is an Error.
+/// Copies share everything; views share the storage. Ops are free functions in ops/. A
+/// default-constructed or moved-from tensor is undefined: defined() is false and any other member
+/// is an Error.
 class Tensor {
  public:
   Tensor() = default;
@@ -62,8 +65,8 @@ class Tensor {
   int fraction_bits() const { return body().fraction_bits; }
   bool is_contiguous() const;
 
-  /// The elements. Error if T is not the tensor's type, the tensor is not on the CPU or (for the span-like use) strided:
-  /// element (i, j, ...) is at i * strides()[0] + j * strides()[1] + ...
+  /// The elements. Error if T is not the tensor's type, the tensor is not on the CPU or (for the
+  /// span-like use) strided: element (i, j, ...) is at i * strides()[0] + j * strides()[1] + ...
   template <class T>
   const T* data() const {
     return static_cast<const T*>(checked_data(dtype_of<T>));
@@ -88,7 +91,8 @@ class Tensor {
   Tensor contiguous() const;
   /// A row-major copy in storage of its own. Differentiable.
   Tensor clone() const;
-  /// Another type, or this tensor if it has that type. Differentiable between floats. fixed32 is refused: see encode().
+  /// Another type, or this tensor if it has that type. Differentiable between floats. fixed32 is
+  /// refused: see encode().
   Tensor to(DType dtype) const;
   /// Another device, or this tensor if it is there. Differentiable.
   Tensor to(Device device) const;
@@ -97,16 +101,17 @@ class Tensor {
 
   bool requires_grad() const { return body().node != nullptr; }
   bool is_leaf() const;
-  /// Makes this a leaf that collects a gradient, or, on a leaf, stops it. Error on a tensor that an op made, and on
-  /// integers and boolean.
+  /// Makes this a leaf that collects a gradient, or, on a leaf, stops it. Error on a tensor that an
+  /// op made, and on integers and boolean.
   Tensor& set_requires_grad(bool requires_grad);
-  /// The gradient that backward() has added up here; undefined before. Only leaves have one, and tensors that asked by
-  /// retain_grad().
+  /// The gradient that backward() has added up here; undefined before. Only leaves have one, and
+  /// tensors that asked by retain_grad().
   Tensor grad() const;
   void set_grad(Tensor grad) const;
   void clear_grad() const;
   void retain_grad() const;
-  /// Calls `hook` with the whole gradient of this tensor once per backward walk; a defined result replaces it.
+  /// Calls `hook` with the whole gradient of this tensor once per backward walk; a defined result
+  /// replaces it.
   void on_grad(std::function<Tensor(const Tensor&)> hook) const;
   /// How many in-place changes the storage has seen.
   uint32_t version() const { return body().storage->version(); }
@@ -116,7 +121,8 @@ class Tensor {
   std::string to_string() const;
 
   detail::TensorBody& body() const {
-    if (!body_) [[unlikely]] undefined();
+    if (!body_) [[unlikely]]
+      undefined();
     return *body_;
   }
   explicit Tensor(std::shared_ptr<detail::TensorBody> body) : body_(std::move(body)) {}
@@ -145,13 +151,15 @@ Tensor empty_like(const Tensor& like, Shape shape);
 template <class T>
 Tensor from_span(std::span<const T> values, Shape shape, TensorOptions options = {dtype_of<T>});
 template <class T>
-Tensor from_vector(const std::vector<T>& values, Shape shape, TensorOptions options = {dtype_of<T>}) {
+Tensor from_vector(const std::vector<T>& values, Shape shape,
+                   TensorOptions options = {dtype_of<T>}) {
   return from_span(std::span<const T>(values), std::move(shape), options);
 }
 /// A zero-dimensional tensor.
 Tensor scalar(Scalar value, TensorOptions options = {});
 
-/// A tensor over memory that the caller keeps alive until `release` runs. Never released by reversible nodes.
+/// A tensor over memory that the caller keeps alive until `release` runs. Never released by
+/// reversible nodes.
 Tensor from_external(void* data, Shape shape, TensorOptions options, std::function<void()> release);
 
 namespace detail {

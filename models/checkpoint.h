@@ -16,11 +16,13 @@ inline constexpr int checkpoint_format = 1;
 /// The files of a checkpoint, which are replaced as one set (see atomic_file.h).
 std::vector<std::string> checkpoint_files();
 
-/// The model of a checkpoint folder, or of a Hugging Face folder with config.json and model.safetensors.
-/// Errors: the folder, a file of it, or a tensor that the configuration does not expect.
+/// The model of a checkpoint folder, or of a Hugging Face folder with config.json and
+/// model.safetensors. Errors: the folder, a file of it, or a tensor that the configuration does not
+/// expect.
 std::unique_ptr<Reformer> load_model(const std::string& folder);
 
-/// Writes the set atomically. `state_json` is the text of state.json. Error: the disk's; the older set stays valid.
+/// Writes the set atomically. `state_json` is the text of state.json. Error: the disk's; the older
+/// set stays valid.
 void save_checkpoint(const std::string& folder, Reformer& model,
                      const std::map<std::string, Tensor>& optimizer_state,
                      const std::string& state_json);

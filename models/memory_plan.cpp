@@ -9,8 +9,9 @@ namespace {
 
 constexpr int64_t word = 4;  // bytes of f32, fixed32 and an index
 
-/// What the graph of one attention block keeps between its replay and its backward pass, and the gradients at its peak:
-/// normalised input, projections, output of the heads and of the block; per round an order and a log-sum-exp per head.
+/// What the graph of one attention block keeps between its replay and its backward pass, and the
+/// gradients at its peak: normalised input, projections, output of the heads and of the block; per
+/// round an order and a log-sum-exp per head.
 int64_t attention_bytes(const ReformerConfig& c, AttentionKind kind, int64_t rows) {
   const int64_t heads = c.num_attention_heads * c.attention_head_size;
   const int64_t projections = kind == AttentionKind::lsh ? 2 : 3;
@@ -21,7 +22,8 @@ int64_t attention_bytes(const ReformerConfig& c, AttentionKind kind, int64_t row
 
 /// The same for the feed-forward block, whose inner width counts for one chunk of positions only.
 int64_t feed_forward_bytes(const ReformerConfig& c, int64_t rows) {
-  const int64_t chunk = c.chunk_size_feed_forward > 0 ? std::min(c.chunk_size_feed_forward, rows) : rows;
+  const int64_t chunk =
+      c.chunk_size_feed_forward > 0 ? std::min(c.chunk_size_feed_forward, rows) : rows;
   return word * (5 * rows * c.hidden_size + 4 * chunk * c.feed_forward_size);
 }
 
@@ -42,7 +44,8 @@ MemoryPlan plan_memory(const ReformerConfig& config, int64_t parameters, int64_t
   for (AttentionKind kind : config.attn_layers) {
     const int64_t layer =
         std::max(attention_bytes(config, kind, rows), feed_forward_bytes(config, rows));
-    const int64_t kept = (attention_bytes(config, kind, rows) + feed_forward_bytes(config, rows)) / 2;
+    const int64_t kept =
+        (attention_bytes(config, kind, rows) + feed_forward_bytes(config, rows)) / 2;
     plan.layers = reversible ? std::max(plan.layers, layer) : plan.layers + kept;
   }
   plan.head = 10 * stream + word * 1024 * config.vocab_size;

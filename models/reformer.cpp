@@ -34,7 +34,8 @@ class AttentionBlock : public nn::Module {
   nn::Dropout dropout_;
 };
 
-/// FF(x) of the reversible block: layer norm, dense, dropout, activation, dense, dropout, a chunk of positions at a time.
+/// FF(x) of the reversible block: layer norm, dense, dropout, activation, dense, dropout, a chunk
+/// of positions at a time.
 class FeedForwardBlock : public nn::Module {
  public:
   FeedForwardBlock(const ReformerConfig& config, Generator& generator)
@@ -80,7 +81,8 @@ void check_tokens(const Tensor& tokens, const ReformerConfig& config) {
 
 }  // namespace
 
-Reformer::Reformer(const ReformerConfig& config) : Reformer(config, Generator(config.seed, weight_stream)) {}
+Reformer::Reformer(const ReformerConfig& config)
+    : Reformer(config, Generator(config.seed, weight_stream)) {}
 
 Reformer::Reformer(const ReformerConfig& config, Generator generator)
     : config_(checked(config)),
@@ -107,7 +109,8 @@ ReformerConfig Reformer::checked(ReformerConfig config) {
   check(config.lsh_preset == "windowed" || !config.has(AttentionKind::lsh),
         "reformer: LSH preset \"{}\" is not in this version; use windowed", config.lsh_preset);
   if (config.num_buckets.empty() && config.has(AttentionKind::lsh)) {
-    config.num_buckets = num_buckets_for(config.max_position_embeddings, config.lsh_attn_chunk_length);
+    config.num_buckets =
+        num_buckets_for(config.max_position_embeddings, config.lsh_attn_chunk_length);
   }
   return config;
 }
@@ -158,7 +161,8 @@ void Reformer::add_layer(int64_t index, Generator& generator) {
 Tensor Reformer::streams(const Tensor& tokens) {
   check_tokens(tokens, config_);
   const int64_t length = tokens.size(1);
-  const Tensor positions = axial_positions_ ? (*axial_positions_)(length) : (*learned_positions_)(length);
+  const Tensor positions =
+      axial_positions_ ? (*axial_positions_)(length) : (*learned_positions_)(length);
   auto [y1, y2] = (*layers_)(dropout_(tokens_(tokens)) + dropout_(positions));
   return concatenate({y1, y2}, -1);
 }

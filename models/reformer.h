@@ -1,7 +1,8 @@
-/// The Reformer language model. Kitaev, Kaiser and Levskaya, "Reformer: The Efficient Transformer" (2020),
-/// arXiv 2001.04451.
+/// The Reformer language model. Kitaev, Kaiser and Levskaya, "Reformer: The Efficient Transformer"
+/// (2020), arXiv 2001.04451.
 ///
-/// Parameter names and shapes are Hugging Face's (`reformer.encoder.layers.0.attention.self_attention.query_key.weight`).
+/// Parameter names and shapes are Hugging Face's
+/// (`reformer.encoder.layers.0.attention.self_attention.query_key.weight`).
 #pragma once
 
 #include <tenet/models/reformer_config.h>
@@ -20,7 +21,8 @@ namespace tenet {
 
 class Reformer : public nn::Module {
  public:
-  /// Random weights drawn from `config.seed`. Error: config.validate()'s, or a preset that this version lacks.
+  /// Random weights drawn from `config.seed`. Error: config.validate()'s, or a preset that this
+  /// version lacks.
   explicit Reformer(const ReformerConfig& config);
 
   /// tokens [B, L] i64 -> [B, L, 2 D], after the final layer norm over both streams.

@@ -53,7 +53,9 @@ void add_info(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* info = app.add_subcommand("info", "Parameters by module, and what training will need.");
   info->add_option("--model", flags->model, "checkpoint folder")->required();
-  info->add_option("--batch", flags->batch, "sequences per step")->capture_default_str()->check(CLI::PositiveNumber);
+  info->add_option("--batch", flags->batch, "sequences per step")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   info->add_option("--length", flags->length, "bytes per sequence; 0: the model's positions")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);

@@ -26,10 +26,11 @@ std::span<const uint8_t> part_of(const ByteText& text, const std::string& part) 
 }
 
 void run_eval(const EvalFlags& flags) {
-  const ByteText text = flags.text.empty() ? read_source_tree(source_tree_root()) : read_byte_text(flags.text);
+  const ByteText text =
+      flags.text.empty() ? read_source_tree(source_tree_root()) : read_byte_text(flags.text);
   const std::span<const uint8_t> bytes = part_of(text, flags.part);
-  check(bytes.size() >= 2, "eval: the {} part of {} has {} bytes; at least 2 are needed", flags.part,
-        text.name, bytes.size());
+  check(bytes.size() >= 2, "eval: the {} part of {} has {} bytes; at least 2 are needed",
+        flags.part, text.name, bytes.size());
   const std::unique_ptr<Reformer> model = load_model(flags.model);
   const int64_t positions = model->config().max_position_embeddings;
   const int64_t length = flags.length > 0 ? flags.length : positions;

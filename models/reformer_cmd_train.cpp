@@ -26,8 +26,9 @@ ReformerConfig make_config(const ModelFlags& flags, const TrainOptions& options)
 }
 
 void add_model_flags(CLI::App& train, ModelFlags& flags) {
-  auto* config = train.add_option("--config", flags.config,
-                                  "config.json with the model's shape (Hugging Face's Reformer keys)");
+  auto* config =
+      train.add_option("--config", flags.config,
+                       "config.json with the model's shape (Hugging Face's Reformer keys)");
   const auto shape = [&](CLI::Option* option) {
     option->capture_default_str()->excludes(config)->group("Model");
   };
@@ -36,12 +37,14 @@ void add_model_flags(CLI::App& train, ModelFlags& flags) {
   shape(train.add_option("--heads", flags.heads, "attention heads; must divide the width"));
   shape(train.add_option("--d-ff", flags.d_ff, "width of the feed-forward layers"));
   shape(train.add_option("--chunk", flags.chunk, "attention window in positions"));
-  shape(train.add_option("--hashes", flags.hashes, "hash rounds in training; evaluation uses twice as many"));
+  shape(train.add_option("--hashes", flags.hashes,
+                         "hash rounds in training; evaluation uses twice as many"));
   shape(train.add_option("--attention", flags.attention,
                          "kinds of attention, repeated over the layers: lsh, local, full"));
   shape(train.add_option("--dropout", flags.dropout, "dropout probability"));
-  shape(train.add_option("--residual", flags.residual,
-                         "exact: fixed-point residual stream, rebuilt to the bit; or float")
+  shape(train
+            .add_option("--residual", flags.residual,
+                        "exact: fixed-point residual stream, rebuilt to the bit; or float")
             ->check(CLI::IsMember({"exact", "float"})));
   train
       .add_option("--reversible", flags.reversible,
@@ -52,24 +55,34 @@ void add_model_flags(CLI::App& train, ModelFlags& flags) {
 }
 
 void add_run_flags(CLI::App& train, TrainOptions& o) {
-  train.add_option("--text", o.text, "file to train on; without it the framework's own source tree");
+  train.add_option("--text", o.text,
+                   "file to train on; without it the framework's own source tree");
   train.add_option("--out", o.out, "folder for checkpoint, metrics and the loss curve")->required();
   train.add_flag("--resume", o.resume, "go on from the checkpoint in --out");
   const auto run = [](CLI::Option* option) { option->capture_default_str()->group("Run"); };
-  auto* steps = train.add_option("--steps", o.steps, "steps of the whole run (default 1000; resumed: as before)")->group("Run");
-  train.add_option("--minutes", o.minutes, "stop after this many minutes")->group("Run")->excludes(steps);
+  auto* steps = train
+                    .add_option("--steps", o.steps,
+                                "steps of the whole run (default 1000; resumed: as before)")
+                    ->group("Run");
+  train.add_option("--minutes", o.minutes, "stop after this many minutes")
+      ->group("Run")
+      ->excludes(steps);
   run(train.add_option("--batch", o.batch, "sequences per step"));
   run(train.add_option("--length", o.length, "bytes per sequence"));
   run(train.add_option("--optimizer", o.optimizer, "adam, adamw, adafactor or sgd")
           ->check(CLI::IsMember({"adam", "adamw", "adafactor", "sgd"})));
   run(train.add_option("--lr", o.learning_rate, "highest learning rate"));
   run(train.add_option("--warmup", o.warmup, "steps over which the learning rate rises"));
-  train.add_option("--schedule", o.schedule, "after the warm-up (default: cosine with --steps, else inverse_sqrt)")
+  train
+      .add_option("--schedule", o.schedule,
+                  "after the warm-up (default: cosine with --steps, else inverse_sqrt)")
       ->check(CLI::IsMember({"constant", "inverse_sqrt", "cosine"}))
       ->group("Run");
   run(train.add_option("--clip", o.clip, "largest gradient norm; 0 for no limit"));
-  run(train.add_option("--evaluate-every", o.evaluate_every, "steps between evaluations; 0 chooses"));
-  run(train.add_option("--save-every", o.save_every, "steps between checkpoints; 0: at evaluations"));
+  run(train.add_option("--evaluate-every", o.evaluate_every,
+                       "steps between evaluations; 0 chooses"));
+  run(train.add_option("--save-every", o.save_every,
+                       "steps between checkpoints; 0: at evaluations"));
   run(train.add_option("--seed", o.seed, "seed of weights, batches, dropout and hashing"));
 }
 

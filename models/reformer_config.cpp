@@ -60,11 +60,24 @@ void visit_tenet(Config& c, Visitor&& v) {
 }
 
 /// Keys that are read or written by hand, and those of Hugging Face that carry nothing we need.
-constexpr std::string_view special_keys[] = {
-    "attn_layers",       "hash_seed",     "num_buckets",   "num_hidden_layers", "tenet",
-    "model_type",        "architectures", "torch_dtype",   "dtype",             "transformers_version",
-    "output_past",       "_name_or_path", "bos_token_id",  "num_chunks_before", "num_chunks_after",
-    "intermediate_size", "classifier_dropout", "task_specific_params"};
+constexpr std::string_view special_keys[] = {"attn_layers",
+                                             "hash_seed",
+                                             "num_buckets",
+                                             "num_hidden_layers",
+                                             "tenet",
+                                             "model_type",
+                                             "architectures",
+                                             "torch_dtype",
+                                             "dtype",
+                                             "transformers_version",
+                                             "output_past",
+                                             "_name_or_path",
+                                             "bos_token_id",
+                                             "num_chunks_before",
+                                             "num_chunks_after",
+                                             "intermediate_size",
+                                             "classifier_dropout",
+                                             "task_specific_params"};
 
 std::vector<std::string_view> keys_of(void (*visit)(std::vector<std::string_view>&)) {
   std::vector<std::string_view> keys;
@@ -119,7 +132,8 @@ void read_special(const nlohmann::json& json, ReformerConfig& config) {
 void ReformerConfig::validate() const {
   check(!attn_layers.empty(), "config: \"attn_layers\" is empty");
   for (const auto& [key, value] :
-       {std::pair("hidden_size", hidden_size), std::pair("num_attention_heads", num_attention_heads),
+       {std::pair("hidden_size", hidden_size),
+        std::pair("num_attention_heads", num_attention_heads),
         std::pair("attention_head_size", attention_head_size),
         std::pair("feed_forward_size", feed_forward_size), std::pair("vocab_size", vocab_size),
         std::pair("max_position_embeddings", max_position_embeddings),
@@ -134,26 +148,28 @@ void ReformerConfig::validate() const {
   if (axial_pos_embds) {
     const int64_t width = std::reduce(axial_pos_embds_dim.begin(), axial_pos_embds_dim.end());
     check(axial_pos_shape.size() == axial_pos_embds_dim.size(),
-          "config: \"axial_pos_shape\" has {} axes, \"axial_pos_embds_dim\" {}", axial_pos_shape.size(),
-          axial_pos_embds_dim.size());
-    check(width == hidden_size, "config: \"axial_pos_embds_dim\" adds up to {}, \"hidden_size\" is {}",
-          width, hidden_size);
+          "config: \"axial_pos_shape\" has {} axes, \"axial_pos_embds_dim\" {}",
+          axial_pos_shape.size(), axial_pos_embds_dim.size());
+    check(width == hidden_size,
+          "config: \"axial_pos_embds_dim\" adds up to {}, \"hidden_size\" is {}", width,
+          hidden_size);
     for (int64_t size : axial_pos_shape) check_positive("axial_pos_shape", size);
     for (int64_t size : axial_pos_embds_dim) check_positive("axial_pos_embds_dim", size);
   }
   for (int64_t factor : num_buckets) {
-    check(factor >= 2 && factor % 2 == 0, "config: \"num_buckets\" has the factor {}, it must be even",
-          factor);
+    check(factor >= 2 && factor % 2 == 0,
+          "config: \"num_buckets\" has the factor {}, it must be even", factor);
   }
-  check(!tie_word_embeddings,
-        "config: \"tie_word_embeddings\" is true; the head is twice as wide as the embedding, so the "
-        "two cannot share weights");
+  check(
+      !tie_word_embeddings,
+      "config: \"tie_word_embeddings\" is true; the head is twice as wide as the embedding, so the "
+      "two cannot share weights");
   check(residual == "exact" || residual == "float",
         "config: \"tenet.residual\" is \"{}\"; use \"exact\" or \"float\"", residual);
   check(position_init == "normal" || position_init == "harmonic",
         "config: \"tenet.position_init\" is \"{}\"; use \"normal\" or \"harmonic\"", position_init);
-  check(fraction_bits >= 1 && fraction_bits <= 29, "config: \"tenet.fraction_bits\" is {}, not in 1..29",
-        fraction_bits);
+  check(fraction_bits >= 1 && fraction_bits <= 29,
+        "config: \"tenet.fraction_bits\" is {}, not in 1..29", fraction_bits);
 }
 
 std::string ReformerConfig::to_json() const {
@@ -180,7 +196,8 @@ ReformerConfig read_reformer_config(const std::string& path, bool strict) {
                      strict ? detail::UnknownKeys::near_is_error : detail::UnknownKeys::keep);
   ReformerConfig config;
   const auto read_from = [](const nlohmann::json& object) {
-    return [&object](const char* key, auto& member) { member = detail::get_or(object, key, member); };
+    return
+        [&object](const char* key, auto& member) { member = detail::get_or(object, key, member); };
   };
   visit_plain(config, read_from(json));
   read_special(json, config);
@@ -265,9 +282,12 @@ std::vector<AttentionKind> parse_attention(std::string_view names, int64_t layer
 
 const char* to_string(AttentionKind kind) {
   switch (kind) {
-    case AttentionKind::local: return "local";
-    case AttentionKind::lsh: return "lsh";
-    case AttentionKind::full: break;
+    case AttentionKind::local:
+      return "local";
+    case AttentionKind::lsh:
+      return "lsh";
+    case AttentionKind::full:
+      break;
   }
   return "full";
 }

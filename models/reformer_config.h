@@ -12,8 +12,9 @@ namespace tenet {
 
 enum class AttentionKind { local, lsh, full };
 
-/// Field names are the keys of config.json in Hugging Face's layout (transformers 4.57), with its defaults; those below
-/// the line stand in the object "tenet" and default to what a folder without that object means.
+/// Field names are the keys of config.json in Hugging Face's layout (transformers 4.57), with its
+/// defaults; those below the line stand in the object "tenet" and default to what a folder without
+/// that object means.
 struct ReformerConfig {
   int64_t attention_head_size = 64;
   std::vector<AttentionKind> attn_layers = {AttentionKind::local, AttentionKind::lsh,
@@ -51,8 +52,8 @@ struct ReformerConfig {
   std::string lsh_preset = "hugging_face";
   std::string residual = "float";  // or "exact"
   int64_t fraction_bits = 16;
-  int64_t byte_offset = 0;      // token = byte + byte_offset
-  int64_t evaluation_hashes = 0;  // rounds in evaluation; 0 is num_hashes
+  int64_t byte_offset = 0;               // token = byte + byte_offset
+  int64_t evaluation_hashes = 0;         // rounds in evaluation; 0 is num_hashes
   std::string position_init = "normal";  // of axial positions, or "harmonic"
   uint64_t seed = 0;
 
@@ -65,15 +66,17 @@ struct ReformerConfig {
   std::string to_json() const;
 };
 
-/// Reads config.json. Absent keys take their defaults, unknown ones are ignored. `strict`, for a file that a person wrote,
-/// refuses a top-level key within two edits of a valid one. Any unknown key inside "tenet" is an Error.
+/// Reads config.json. Absent keys take their defaults, unknown ones are ignored. `strict`, for a
+/// file that a person wrote, refuses a top-level key within two edits of a valid one. Any unknown
+/// key inside "tenet" is an Error.
 ReformerConfig read_reformer_config(const std::string& path, bool strict = false);
 
 /// Top-level keys of the file that mean nothing here.
 std::vector<std::string> unknown_config_keys(const std::string& path);
 
-/// What a new byte-level language model of this width and length is made with: preset windowed, exact residual, local and
-/// LSH layers alternating, chunks of 64, 2 rounds in training and 4 in evaluation, 2 L / 64 buckets.
+/// What a new byte-level language model of this width and length is made with: preset windowed,
+/// exact residual, local and LSH layers alternating, chunks of 64, 2 rounds in training and 4 in
+/// evaluation, 2 L / 64 buckets.
 ReformerConfig new_reformer_config(int64_t layers, int64_t d_model, int64_t heads, int64_t d_ff,
                                    int64_t length);
 

@@ -14,7 +14,8 @@ std::atomic<bool> interrupted{false};
 
 namespace {
 
-/// The first Ctrl-C asks the program to finish what it is doing and save; the second ends it at once.
+/// The first Ctrl-C asks the program to finish what it is doing and save; the second ends it at
+/// once.
 extern "C" void on_interrupt(int signal) {
   if (tenet::commands::interrupted.exchange(true)) {
     std::signal(signal, SIG_DFL);

@@ -75,7 +75,8 @@ TextScore evaluate(Reformer& model, std::span<const uint8_t> text, int64_t lengt
     score.bytes += count;
     if (progress) progress(static_cast<double>(i + 1) / static_cast<double>(batches));
   }
-  score.bits_per_byte = nats / std::numbers::ln2 / static_cast<double>(std::max<int64_t>(score.bytes, 1));
+  score.bits_per_byte =
+      nats / std::numbers::ln2 / static_cast<double>(std::max<int64_t>(score.bytes, 1));
   return score;
 }
 
@@ -105,7 +106,8 @@ void generate(Reformer& model, const std::string& prompt, const SamplingOptions&
         "generate: the prompt has {} bytes, the model {} positions; shorten it", given,
         config.max_position_embeddings);
   check(options.temperature >= 0, "generate: temperature {} is negative", options.temperature);
-  check(options.top_p > 0 && options.top_p <= 1, "generate: top-p {} is not in (0, 1]", options.top_p);
+  check(options.top_p > 0 && options.top_p <= 1, "generate: top-p {} is not in (0, 1]",
+        options.top_p);
   check(options.top_k >= 0, "generate: top-k {} is negative", options.top_k);
   check(options.tokens >= 0 && given + options.tokens <= config.max_position_embeddings,
         "generate: {} prompt bytes and {} new tokens exceed the model's {} positions", given,

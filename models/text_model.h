@@ -23,8 +23,9 @@ struct TextScore {
   int64_t bytes = 0;  // scored: all but the first
 };
 
-/// Bits per byte of `text` under the model in evaluation mode, in windows of `length` that overlap by one byte. `progress`
-/// is told the share done. The model's training flag is as before afterwards.
+/// Bits per byte of `text` under the model in evaluation mode, in windows of `length` that overlap
+/// by one byte. `progress` is told the share done. The model's training flag is as before
+/// afterwards.
 TextScore evaluate(Reformer& model, std::span<const uint8_t> text, int64_t length, int64_t rows = 1,
                    const std::function<void(double)>& progress = {});
 
@@ -39,8 +40,8 @@ struct SamplingOptions {
 int64_t sample(const Tensor& logits, const SamplingOptions& options, int64_t first_allowed,
                Generator& generator);
 
-/// Continues `prompt`, handing each new byte to `emit`. Error: the prompt is empty, or prompt and new tokens together are
-/// longer than the model's positions.
+/// Continues `prompt`, handing each new byte to `emit`. Error: the prompt is empty, or prompt and
+/// new tokens together are longer than the model's positions.
 void generate(Reformer& model, const std::string& prompt, const SamplingOptions& options,
               Generator& generator, const std::function<void(char)>& emit);
 

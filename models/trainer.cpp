@@ -30,9 +30,7 @@ ByteText read_text(const TrainOptions& options) {
 namespace detail {
 
 Run::Run(TrainOptions options, std::FILE* log)
-    : options_(prepare(std::move(options))),
-      text_(read_text(options_)),
-      progress_(log) {
+    : options_(prepare(std::move(options))), text_(read_text(options_)), progress_(log) {
   check_sequence_length(text_, options_.length);
   check(options_.length <= options_.config.max_position_embeddings,
         "train: length {} exceeds the model's {} positions", options_.length,
@@ -54,8 +52,8 @@ TrainOptions Run::prepare(TrainOptions options) {
   folder_ = AtomicFolder(options.out, checkpoint_files());
   if (options.resume) options = resumed_options(options, folder_);
   check(options.steps > 0 || options.minutes > 0, "train: neither steps nor minutes given");
-  check(options.batch >= 1 && options.length >= 1, "train: batch {} and length {} must be at least 1",
-        options.batch, options.length);
+  check(options.batch >= 1 && options.length >= 1,
+        "train: batch {} and length {} must be at least 1", options.batch, options.length);
   if (options.schedule.empty()) options.schedule = options.steps > 0 ? "cosine" : "inverse_sqrt";
   learning_rate_at(options, 0);  // a schedule that cannot be is an error before the first step
   if (options.evaluate_every == 0) {
@@ -85,18 +83,17 @@ void Run::save() {
 }
 
 void Run::announce() {
-  progress_.message(fmt::format(
-      "{}: {} bytes to train on, {} held out; {} parameters in {} layers{}", text_.name,
-      with_commas(std::ssize(text_.train)), with_commas(std::ssize(text_.valid)),
-      with_commas(model_->parameter_count()), options_.config.layers(),
-      step_ > 0 ? fmt::format("; going on from step {}", with_commas(step_)) : ""));
+  progress_.message(
+      fmt::format("{}: {} bytes to train on, {} held out; {} parameters in {} layers{}", text_.name,
+                  with_commas(std::ssize(text_.train)), with_commas(std::ssize(text_.valid)),
+                  with_commas(model_->parameter_count()), options_.config.layers(),
+                  step_ > 0 ? fmt::format("; going on from step {}", with_commas(step_)) : ""));
 }
 
 /// One step. Everything random in it is a function of (seed, step).
 void Run::take_step() {
   const BatchOptions batch{options_.batch, options_.length, model_->config().byte_offset};
-  const TokenTensors tensors =
-      to_tensors(training_batch(text_.train, batch, options_.seed, step_));
+  const TokenTensors tensors = to_tensors(training_batch(text_.train, batch, options_.seed, step_));
   default_generator() = Generator(options_.seed, static_cast<uint64_t>(step_) + 1);
   const Tensor loss = model_->loss(tensors.input, tensors.target);
   loss_ = loss.item<double>();
@@ -123,7 +120,8 @@ void Run::report(double step_seconds) {
                 .peak_bytes = memory.peak};
   if (options_.steps > 0) {
     line.steps = options_.steps;
-    line.seconds_left = static_cast<double>((options_.steps - step_) * options_.batch * options_.length) / rate_;
+    line.seconds_left =
+        static_cast<double>((options_.steps - step_) * options_.batch * options_.length) / rate_;
   } else {
     line.seconds_left = std::max(0.0, options_.minutes * 60 - elapsed());
   }
@@ -142,7 +140,8 @@ void Run::log_metrics(std::optional<double> valid_bits) {
 }
 
 double Run::evaluate_part(int64_t most_bytes) {
-  const auto bytes = text_.valid.first(std::min<size_t>(text_.valid.size(), static_cast<size_t>(most_bytes)));
+  const auto bytes =
+      text_.valid.first(std::min<size_t>(text_.valid.size(), static_cast<size_t>(most_bytes)));
   return evaluate(*model_, bytes, options_.length).bits_per_byte;
 }
 
@@ -157,7 +156,8 @@ void Run::record_step() {
   std::optional<double> valid;
   if (step_ % options_.evaluate_every == 0) {
     valid = evaluate_part(quick_evaluation_bytes);
-    progress_.message(fmt::format("step {}  held out: {:.4f} bits/byte", with_commas(step_), *valid));
+    progress_.message(
+        fmt::format("step {}  held out: {:.4f} bits/byte", with_commas(step_), *valid));
   }
   log_metrics(valid);
   if (step_ % options_.save_every == 0) save();
@@ -189,9 +189,9 @@ TrainResult Run::finish(const std::atomic<bool>& stop) {
                      .interrupted = stop};
   if (result.interrupted) {
     if (stepped_) log_metrics({});
-    progress_.message(fmt::format("stopped at step {} and saved; go on with: reformer train --out {} --resume{}",
-                                  with_commas(step_), options_.out,
-                                  options_.steps > 0 ? "" : " --minutes N"));
+    progress_.message(
+        fmt::format("stopped at step {} and saved; go on with: reformer train --out {} --resume{}",
+                    with_commas(step_), options_.out, options_.steps > 0 ? "" : " --minutes N"));
   } else {
     result.valid_bits_per_byte = evaluate_part(std::ssize(text_.valid));
     if (stepped_) log_metrics(result.valid_bits_per_byte);

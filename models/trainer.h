@@ -13,18 +13,20 @@ namespace tenet {
 
 struct TrainOptions {
   ReformerConfig config;
-  std::string text;        // a file; empty is the framework's own source tree
-  std::string out;         // the checkpoint folder
-  bool resume = false;     // go on from `out`; config and everything but steps and minutes come from there
-  int64_t steps = 0;       // of the whole run; 0 means that `minutes` ends it
-  double minutes = 0;      // of this call; 0 means that `steps` ends it
-  int64_t batch = 1;       // sequences per step
-  int64_t length = 1024;   // bytes per sequence
+  std::string text;  // a file; empty is the framework's own source tree
+  std::string out;   // the checkpoint folder
+  bool resume =
+      false;  // go on from `out`; config and everything but steps and minutes come from there
+  int64_t steps = 0;               // of the whole run; 0 means that `minutes` ends it
+  double minutes = 0;              // of this call; 0 means that `steps` ends it
+  int64_t batch = 1;               // sequences per step
+  int64_t length = 1024;           // bytes per sequence
   std::string optimizer = "adam";  // adam, adamw, adafactor or sgd
   double learning_rate = 1e-3;
-  int64_t warmup = 100;    // steps
-  std::string schedule = "";  // constant, inverse_sqrt or cosine; empty: cosine with steps, else inverse_sqrt
-  double clip = 1.0;       // global gradient norm; 0 switches clipping off
+  int64_t warmup = 100;  // steps
+  std::string schedule =
+      "";  // constant, inverse_sqrt or cosine; empty: cosine with steps, else inverse_sqrt
+  double clip = 1.0;           // global gradient norm; 0 switches clipping off
   int64_t evaluate_every = 0;  // steps; 0 chooses
   int64_t save_every = 0;      // steps; 0: with every evaluation
   bool reversible = true;
@@ -38,11 +40,12 @@ struct TrainResult {
   bool interrupted = false;
 };
 
-/// Trains until options.steps or options.minutes, or until `stop` is set; then saves. Writes config.json,
-/// model.safetensors, optimizer.safetensors and state.json (as one atomic set), metrics.jsonl, loss.svg and loss.png to
-/// options.out, and progress to `log`. Step s of a run depends on (seed, s, weights) alone.
-/// Errors: the text, the folder, the configuration; a non-finite forward value, with the layer's path; ten non-finite
-/// gradients in a row. The last checkpoint stays valid.
+/// Trains until options.steps or options.minutes, or until `stop` is set; then saves. Writes
+/// config.json, model.safetensors, optimizer.safetensors and state.json (as one atomic set),
+/// metrics.jsonl, loss.svg and loss.png to options.out, and progress to `log`. Step s of a run
+/// depends on (seed, s, weights) alone. Errors: the text, the folder, the configuration; a
+/// non-finite forward value, with the layer's path; ten non-finite gradients in a row. The last
+/// checkpoint stays valid.
 TrainResult train(TrainOptions options, const std::atomic<bool>& stop, std::FILE* log);
 
 }  // namespace tenet

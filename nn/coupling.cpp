@@ -60,8 +60,10 @@ InverseAndGrad AdditiveCoupling::inverse_and_grad(const Tensors& y, const Tensor
   InverseAndGrad result;
   result.x.resize(2);
   result.dx.resize(2);
-  // One half of the coupling: source = target - part(input), and the gradient that comes back through the part.
-  const auto half = [&](const Part& part, const Tensor& input, const Tensor& target, const Tensor& d) {
+  // One half of the coupling: source = target - part(input), and the gradient that comes back
+  // through the part.
+  const auto half = [&](const Part& part, const Tensor& input, const Tensor& target,
+                        const Tensor& d) {
     const Tensor leaf = replay_leaf(input);
     Tensor delta;
     {

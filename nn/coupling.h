@@ -11,9 +11,10 @@ namespace tenet::nn {
 
 /// y1 = x1 + f(x2), y2 = x2 + g(y1); inverted by x2 = y2 - g(y1), x1 = y1 - f(x2).
 ///
-/// x1, x2 are two streams of one shape: floats, or fixed32 (see encode()), which f and g see decoded and whose inverse is
-/// exact. Backward runs f and g once more each. Gomez et al., "The Reversible Residual Network" (2017), section 3.
-/// Error: a sum is not finite, or overflows its fixed-point range; the message begins with the part's name.
+/// x1, x2 are two streams of one shape: floats, or fixed32 (see encode()), which f and g see
+/// decoded and whose inverse is exact. Backward runs f and g once more each. Gomez et al., "The
+/// Reversible Residual Network" (2017), section 3. Error: a sum is not finite, or overflows its
+/// fixed-point range; the message begins with the part's name.
 class AdditiveCoupling : public ReversibleFunction {
  public:
   using Function = std::function<Tensor(const Tensor&)>;

@@ -12,7 +12,8 @@
 namespace tenet::nn {
 namespace {
 
-/// Rows i of `size` with mean square std^2: cosines and sines of 2 pi f i / size, f = 1, 2, .., size / 2, 1, 2, ...
+/// Rows i of `size` with mean square std^2: cosines and sines of 2 pi f i / size, f = 1, 2, ..,
+/// size / 2, 1, 2, ...
 Tensor harmonic_parameter(Shape shape, int64_t size, double std) {
   Tensor weight = constant_parameter(shape, 0);
   auto* x = weight.mutable_data<float>();
@@ -20,7 +21,8 @@ Tensor harmonic_parameter(Shape shape, int64_t size, double std) {
   const int64_t harmonics = std::max<int64_t>(size / 2, 1);
   for (int64_t i = 0; i < size; ++i) {
     for (int64_t j = 0; j < width; ++j) {
-      const auto turns = static_cast<double>((1 + j / 2 % harmonics) * i) / static_cast<double>(size);
+      const auto turns =
+          static_cast<double>((1 + j / 2 % harmonics) * i) / static_cast<double>(size);
       const double angle = 2 * std::numbers::pi * turns;
       const double wave = j % 2 == 0 ? std::cos(angle) : std::sin(angle);
       x[i * width + j] = static_cast<float>(std * std::numbers::sqrt2 * wave);
@@ -63,9 +65,8 @@ AxialPositionalEmbedding::AxialPositionalEmbedding(std::vector<int64_t> shape,
     Shape weight;
     for (size_t axis = 0; axis < shape_.size(); ++axis) weight.push_back(axis == k ? shape_[k] : 1);
     weight.push_back(widths_[k]);
-    weights_.push_back(init == PositionInit::harmonic
-                           ? harmonic_parameter(weight, shape_[k], std)
-                           : normal_parameter(weight, std, generator));
+    weights_.push_back(init == PositionInit::harmonic ? harmonic_parameter(weight, shape_[k], std)
+                                                      : normal_parameter(weight, std, generator));
   }
 }
 

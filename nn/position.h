@@ -25,8 +25,8 @@ class LearnedPositionalEmbedding : public Module {
   Tensor table_;
 };
 
-/// How axial weights begin: N(0, std^2), or harmonics of each axis with that mean square, from which a model learns
-/// fixed distances several times faster.
+/// How axial weights begin: N(0, std^2), or harmonics of each axis with that mean square, from
+/// which a model learns fixed distances several times faster.
 enum class PositionInit { normal, harmonic };
 
 /// Position t as a row-major index (i_0, .., i_n) over `shape`, the last axis fastest; its vector
@@ -37,7 +37,8 @@ class AxialPositionalEmbedding : public Module {
  public:
   /// Error: as many widths as sizes are needed, all at least 1.
   AxialPositionalEmbedding(std::vector<int64_t> shape, std::vector<int64_t> widths,
-                           double std = 1.0, Generator& generator = default_generator());
+                           double std = 1.0, Generator& generator = default_generator(),
+                           PositionInit init = PositionInit::normal);
 
   /// The first `length` vectors, (L, D), for any length up to the product of the sizes.
   Tensor operator()(int64_t length) const;

@@ -8,7 +8,8 @@ namespace tenet::nn {
 std::pair<Tensor, Tensor> ReversibleSequence::operator()(Tensor x) {
   const bool exact = options_.residual == Residual::exact;
   const DType dtype = x.dtype();
-  // Each stream has a node of its own, so that gradients are added in the same order with and without reversal.
+  // Each stream has a node of its own, so that gradients are added in the same order with and
+  // without reversal.
   Tensors streams;
   if (exact) {
     x = x.to(DType::f32);
@@ -19,9 +20,9 @@ std::pair<Tensor, Tensor> ReversibleSequence::operator()(Tensor x) {
   x = Tensor();
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
-    auto coupling = std::make_shared<AdditiveCoupling>(
-        block.f.function(), block.g.function(), fmt::format("{}.{}", options_.path, i), block.f_name,
-        block.g_name);
+    auto coupling = std::make_shared<AdditiveCoupling>(block.f.function(), block.g.function(),
+                                                       fmt::format("{}.{}", options_.path, i),
+                                                       block.f_name, block.g_name);
     streams = options_.reversible ? reversible(std::move(coupling), std::move(streams))
                                   : coupling->forward(streams);
   }

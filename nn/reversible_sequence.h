@@ -12,31 +12,35 @@
 
 namespace tenet::nn {
 
-/// How the residual streams are kept. `exact`: fixed32, rebuilt to the bit at any depth. `floating`: the block's own type,
-/// rebuilt up to rounding.
+/// How the residual streams are kept. `exact`: fixed32, rebuilt to the bit at any depth.
+/// `floating`: the block's own type, rebuilt up to rounding.
 enum class Residual { exact, floating };
 
 struct ReversibleSequenceOptions {
   Residual residual = Residual::exact;
-  int fraction_bits = 16;   // of the fixed-point stream; its range is 2^(30 - fraction_bits)
-  bool reversible = true;   // false keeps every activation; the results are the same
+  int fraction_bits = 16;       // of the fixed-point stream; its range is 2^(30 - fraction_bits)
+  bool reversible = true;       // false keeps every activation; the results are the same
   std::string path = "layers";  // what errors call the blocks: path.0, path.1, ...
 };
 
-/// Blocks y1 = x1 + f(x2), y2 = x2 + g(y1), one after another. Memory for activations does not grow with their number.
+/// Blocks y1 = x1 + f(x2), y2 = x2 + g(y1), one after another. Memory for activations does not grow
+/// with their number.
 ///
 ///     nn::ReversibleSequence layers;
-///     for (int i = 0; i < 12; ++i) layers.add(std::make_shared<Attention>(), std::make_shared<FeedForward>());
-///     auto [y1, y2] = layers(x);        // both streams start as x
+///     for (int i = 0; i < 12; ++i) layers.add(std::make_shared<Attention>(),
+///     std::make_shared<FeedForward>()); auto [y1, y2] = layers(x);        // both streams start as
+///     x
 class ReversibleSequence : public Module {
  public:
-  explicit ReversibleSequence(ReversibleSequenceOptions options = {}) : options_(std::move(options)) {}
+  explicit ReversibleSequence(ReversibleSequenceOptions options = {})
+      : options_(std::move(options)) {}
 
   /// Appends a block of two modules Tensor -> Tensor. The same modules may stand in several blocks.
   template <std::derived_from<Module> F, std::derived_from<Module> G>
   void add(std::shared_ptr<F> f, std::shared_ptr<G> g, std::string f_name = "f",
            std::string g_name = "g") {
-    blocks_.push_back({Part(std::move(f)), Part(std::move(g)), std::move(f_name), std::move(g_name)});
+    blocks_.push_back(
+        {Part(std::move(f)), Part(std::move(g)), std::move(f_name), std::move(g_name)});
   }
 
   /// The two streams after the last block, as floats of x's type; both start as x.
@@ -48,11 +52,13 @@ class ReversibleSequence : public Module {
   void fields(Fields& f) override;
 
  private:
-  /// A module of any type that maps a tensor to a tensor. Copies share the module until clone() separates them.
+  /// A module of any type that maps a tensor to a tensor. Copies share the module until clone()
+  /// separates them.
   class Part {
    public:
     template <class M>
-    explicit Part(std::shared_ptr<M> module) : held_(std::make_unique<Held<M>>(std::move(module))) {}
+    explicit Part(std::shared_ptr<M> module)
+        : held_(std::make_unique<Held<M>>(std::move(module))) {}
     Part(const Part& other) : held_(other.held_->copy()) {}
     Part(Part&&) noexcept = default;
     Part& operator=(Part&&) noexcept = default;

@@ -9,8 +9,8 @@ namespace tenet::detail {
 namespace {
 
 constexpr int64_t alignment = 64;
-constexpr int64_t small_limit = 4096;          // below: the C library
-constexpr int64_t segment_size = 16 << 20;     // smaller requests share a segment of this size
+constexpr int64_t small_limit = 4096;       // below: the C library
+constexpr int64_t segment_size = 16 << 20;  // smaller requests share a segment of this size
 constexpr int64_t page = 2 << 20;
 
 int64_t round_up(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }

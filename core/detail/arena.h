@@ -9,8 +9,9 @@
 
 namespace tenet::detail {
 
-/// Best fit with splitting and coalescing inside large segments, so that what is reserved stays near the largest sum of
-/// live bytes and a steady program takes nothing more from the system. Small blocks go to the C library.
+/// Best fit with splitting and coalescing inside large segments, so that what is reserved stays
+/// near the largest sum of live bytes and a steady program takes nothing more from the system.
+/// Small blocks go to the C library.
 class Arena : public Allocator {
  public:
   std::byte* allocate(int64_t bytes) override;
@@ -32,8 +33,8 @@ class Arena : public Allocator {
   void trim_locked();
 
   mutable std::mutex mutex_;
-  Blocks blocks_;                                    // by address; every segment is covered without gaps
-  std::set<std::pair<int64_t, std::byte*>> free_;    // by size, then address
+  Blocks blocks_;  // by address; every segment is covered without gaps
+  std::set<std::pair<int64_t, std::byte*>> free_;  // by size, then address
   int64_t reserved_ = 0;
 };
 

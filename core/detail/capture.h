@@ -7,7 +7,8 @@
 
 namespace tenet::detail {
 
-/// The tensors that need a gradient and that ops read while a GradMode with this list is set, each once.
+/// The tensors that need a gradient and that ops read while a GradMode with this list is set, each
+/// once.
 class CaptureList {
  public:
   void note(const Tensor& tensor);

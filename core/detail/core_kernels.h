@@ -12,7 +12,8 @@ extern Kernel<void(View to, View from)> copy_kernel;
 extern Kernel<void(View to, Scalar value)> fill_kernel;
 /// to[i] += from[i]; same shape and type.
 extern Kernel<void(View to, View from)> accumulate_kernel;
-/// to = from summed over the axes along which `to` is broadcast; `to` has size 1 there and the same dim().
+/// to = from summed over the axes along which `to` is broadcast; `to` has size 1 there and the same
+/// dim().
 extern Kernel<void(View to, View from)> sum_to_kernel;
 
 /// Copies between devices; filled by cuda/ for the CUDA side.

@@ -132,7 +132,8 @@ Tensor replay_leaf(const Tensor& x) {
 }
 
 ReplayGrad replay_grad(const Tensors& ys, const Tensors& dys, const Tensors& xs) {
-  check(ys.size() == dys.size(), "replay_grad: {} outputs with {} gradients", ys.size(), dys.size());
+  check(ys.size() == dys.size(), "replay_grad: {} outputs with {} gradients", ys.size(),
+        dys.size());
   std::vector<Edge> roots, targets;
   Tensors droots;
   for (size_t i = 0; i < ys.size(); ++i) {

@@ -17,7 +17,8 @@ class ReplayedNode : public Node {
   std::vector<Saved> captured;
   size_t input_count = 0;
 
-  /// Runs `f` outside the graph on detached inputs, noting in `record` and `captured` what it takes from outside.
+  /// Runs `f` outside the graph on detached inputs, noting in `record` and `captured` what it takes
+  /// from outside.
   Tensors run_forward(const std::string& name, ReplayRecord& record, const Tensors& x,
                       const Function& f);
   /// Makes `y` the outputs if anything needs a gradient; else returns false.
@@ -42,7 +43,8 @@ class ReplayedNode : public Node {
   /// dy with zeros where no gradient came.
   Tensors filled(const Tensors& dy) const;
   /// The gradient of f at x as part of the outer graph, for second derivatives.
-  Tensors differentiate_replay(ReplayRecord& record, Tensors x, const Tensors& dy, const Function& f);
+  Tensors differentiate_replay(ReplayRecord& record, Tensors x, const Tensors& dy,
+                               const Function& f);
 };
 
 /// Lets the replay of a function start again from its first value while it lives.

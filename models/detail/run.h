@@ -53,7 +53,8 @@ class Run {
 
 std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& options, Reformer& model);
 double learning_rate_at(const TrainOptions& options, int64_t step);
-/// The options of the run that wrote the checkpoint, with the present call's folder, length of run and text.
+/// The options of the run that wrote the checkpoint, with the present call's folder, length of run
+/// and text.
 TrainOptions resumed_options(const TrainOptions& given, const AtomicFolder& folder);
 std::map<std::string, Tensor> load_optimizer_state(const AtomicFolder& folder);
 /// Draws metrics.jsonl as loss.svg and loss.png.

@@ -46,20 +46,22 @@ std::string Run::state_json() const {
   state["skipped_steps"] = guard_.skipped();
   state["skipped_in_a_row"] = guard_.skipped_in_a_row();
   state["text_fingerprint"] = fingerprint(text_.all);
-  visit_options(options_, [&](const char* key, const auto& value) { state["options"][key] = value; });
+  visit_options(options_,
+                [&](const char* key, const auto& value) { state["options"][key] = value; });
   return state.dump(2) + "\n";
 }
 
 TrainOptions resumed_options(const TrainOptions& given, const AtomicFolder& folder) {
-  check(folder.complete(), "train: {} holds no checkpoint to resume from; train without --resume first",
-        given.out);
+  check(folder.complete(),
+        "train: {} holds no checkpoint to resume from; train without --resume first", given.out);
   const nlohmann::json state = read_json_object(folder.path("state.json"));
   const int format = get_or(state, "format", int64_t{0});
   check(format == checkpoint_format, "train: {} has checkpoint format {}, this version reads {}",
         given.out, format, checkpoint_format);
   TrainOptions options = given;
   const nlohmann::json& saved = state.at("options");
-  visit_options(options, [&](const char* key, auto& member) { member = get_or(saved, key, member); });
+  visit_options(options,
+                [&](const char* key, auto& member) { member = get_or(saved, key, member); });
   if (!given.text.empty()) options.text = given.text;
   if (!given.schedule.empty()) options.schedule = given.schedule;
   if (given.steps > 0) options.steps = given.steps;
@@ -80,8 +82,8 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& options, Re
                                               optim::AdafactorOptions{.learning_rate = rate});
   }
   if (options.optimizer == "adamw") {
-    return std::make_unique<optim::AdamW>(model.named_parameters(),
-                                          optim::AdamWOptions{.learning_rate = rate, .beta2 = 0.98});
+    return std::make_unique<optim::AdamW>(
+        model.named_parameters(), optim::AdamWOptions{.learning_rate = rate, .beta2 = 0.98});
   }
   if (options.optimizer == "sgd") {
     return std::make_unique<optim::Sgd>(model.named_parameters(),

@@ -22,7 +22,8 @@ struct Perturbed {
 };
 
 Perturbed perturb(Reformer& model, int64_t length) {
-  const std::vector<int64_t> tokens = random_tokens({length}, static_cast<uint64_t>(length)).to_vector<int64_t>();
+  const std::vector<int64_t> tokens =
+      random_tokens({length}, static_cast<uint64_t>(length)).to_vector<int64_t>();
   std::vector<int64_t> rows;
   for (int64_t row = 0; row <= length; ++row) {
     rows.insert(rows.end(), tokens.begin(), tokens.end());
@@ -44,8 +45,8 @@ int64_t check_causal(Reformer& model, int64_t length) {
     bool effect = false;
     for (int64_t position = 0; position < length; ++position) {
       const bool differs = result.differs(t + 1, position);
-      REQUIRE_MESSAGE(!(differs && position < t), "L " << length << ": token " << t << " moves the logits at "
-                                                       << position);
+      REQUIRE_MESSAGE(!(differs && position < t),
+                      "L " << length << ": token " << t << " moves the logits at " << position);
       effect = effect || (differs && position >= t);
     }
     without_effect += effect ? 0 : 1;
@@ -77,10 +78,12 @@ std::vector<int64_t> range(int64_t first, int64_t last) {
 TEST_CASE("a later token never moves an earlier logit") {
   std::vector<int64_t> lengths = range(1, 40);
   for (int64_t length : {63, 64, 65, 100, 127, 128, 150}) lengths.push_back(length);
-  for (const char* attention : {"lsh", "local", "full", "local,lsh"}) check_lengths(attention, lengths);
+  for (const char* attention : {"lsh", "local", "full", "local,lsh"})
+    check_lengths(attention, lengths);
 }
 
-TEST_CASE("a later token never moves an earlier logit, every length to 300" * doctest::test_suite("slow")) {
+TEST_CASE("a later token never moves an earlier logit, every length to 300" *
+          doctest::test_suite("slow")) {
   for (const char* attention : {"lsh", "local", "full"}) check_lengths(attention, range(1, 300));
 }
 

@@ -109,7 +109,8 @@ TEST_CASE("a file that does not fit is one clear error") {
     return error_of([&] { load_changed(folder, model, change); });
   };
   CHECK(error([](nn::StateDict& state) { state["lm_head.bias"] = zeros({320}); }) ==
-        "load: " + weights + ": load_state_dict: lm_head.bias has shape (320,), the module's (258,)");
+        "load: " + weights +
+            ": load_state_dict: lm_head.bias has shape (320,), the module's (258,)");
   CHECK(error([](nn::StateDict& state) { state.erase("lm_head.bias"); }) ==
         "load: " + weights + ": load_state_dict: missing lm_head.bias");
   CHECK(error([](nn::StateDict& state) { state["extra"] = zeros({2}); }) ==

@@ -1,5 +1,5 @@
-/// Promise: in exact mode the gradients are those of the same blocks with every activation kept, bit for bit, at any
-/// depth, with dropout, for every kind of attention.
+/// Promise: in exact mode the gradients are those of the same blocks with every activation kept,
+/// bit for bit, at any depth, with dropout, for every kind of attention.
 #include "small_reformer.h"
 
 #include <tenet/core/memory.h>
@@ -49,10 +49,11 @@ void check_exact(const std::string& attention, int64_t depth) {
   const StepResult inverted = training_step(float_model, tokens, targets);
   float_model.set_reversible(false);
   const StepResult stored = training_step(float_model, tokens, targets);
-  MESSAGE(attention << " depth " << depth << ": releases " << rebuilt.counters.releases << ", rebuilds "
-                    << rebuilt.counters.rebuilds << ", inverse calls " << rebuilt.counters.inverse_calls
-                    << ", activation peak " << rebuilt.activation_peak << " B (kept "
-                    << kept.activation_peak << " B); gradients equal to the bit; float residual off by "
+  MESSAGE(attention << " depth " << depth << ": releases " << rebuilt.counters.releases
+                    << ", rebuilds " << rebuilt.counters.rebuilds << ", inverse calls "
+                    << rebuilt.counters.inverse_calls << ", activation peak "
+                    << rebuilt.activation_peak << " B (kept " << kept.activation_peak
+                    << " B); gradients equal to the bit; float residual off by "
                     << relative_difference(inverted, stored));
 }
 
@@ -73,7 +74,8 @@ TEST_CASE("activation peak does not grow with depth") {
   for (int64_t depth : {2, 8, 32}) {
     Reformer model(small_config({.attention = "lsh", .layers = depth, .length = 512}));
     model.train();
-    peaks.push_back(measure(model, random_tokens({1, 512}, 1), random_tokens({1, 512}, 2)).activation_peak);
+    peaks.push_back(
+        measure(model, random_tokens({1, 512}, 1), random_tokens({1, 512}, 2)).activation_peak);
   }
   const int64_t activation = 512 * 16 * 4;
   CHECK(std::abs(peaks[1] - peaks[0]) < activation);

@@ -49,7 +49,8 @@ inline bool same_bits(const Tensor& a, const Tensor& b) {
   return std::memcmp(view(x).data, view(y).data, bytes) == 0;
 }
 
-/// Loss and every parameter's gradient of one training step whose random numbers begin at (seed 3, 0).
+/// Loss and every parameter's gradient of one training step whose random numbers begin at (seed 3,
+/// 0).
 struct StepResult {
   Tensor loss;
   std::vector<std::pair<std::string, Tensor>> gradients;
