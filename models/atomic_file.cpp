@@ -39,6 +39,9 @@ bool AtomicFolder::complete() const {
 }
 
 void AtomicFolder::prepare() {
+  std::error_code unknown;
+  check(!fs::exists(folder_, unknown) || fs::is_directory(folder_, unknown),
+        "save: \"{}\" is not a folder; give a folder", folder_);
   const int made = run_file_call(fault_, "create", folder_, [&] {
     std::error_code error;
     fs::create_directories(folder_, error);

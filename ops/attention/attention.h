@@ -44,7 +44,7 @@ struct AttentionPlan {
   double scale = 1;
   int64_t offset = 0, chunk = 0, before = 0, after = 0;
   bool causal = false, normalize_keys = false, exclude_self = false;
-  float dropout = 0;
+  double dropout = 0;
   PhiloxKey random = {};
 };
 

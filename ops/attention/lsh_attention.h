@@ -47,7 +47,7 @@ struct LshPlan {
   double scale = 1;
   int64_t window = 0;
   bool causal = true;
-  float dropout = 0;
+  double dropout = 0;
   PhiloxKey random = {};
 };
 

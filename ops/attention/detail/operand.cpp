@@ -48,11 +48,11 @@ Tensor checked_mask(const Tensor& mask, const Tensor& keys, const char* op) {
   return mask.contiguous();
 }
 
-float checked_dropout(double p, Generator* generator, uint64_t count, PhiloxKey& random,
-                      const char* op) {
+double checked_dropout(double p, Generator* generator, uint64_t count, PhiloxKey& random,
+                       const char* op) {
   check(p >= 0 && p < 1, "{}: dropout is {}, outside [0, 1)", op, p);
   if (p > 0) random = (generator ? *generator : default_generator()).take(count);
-  return static_cast<float>(p);
+  return p;
 }
 
 View optional_view(const Tensor& tensor) { return tensor.defined() ? view(tensor) : View{}; }

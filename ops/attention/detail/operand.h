@@ -29,8 +29,8 @@ void check_alike(const Tensor& a, const char* a_name, const Tensor& b, const cha
 /// The mask as contiguous bytes (B, L), or undefined.
 Tensor checked_mask(const Tensor& mask, const Tensor& keys, const char* op);
 /// The dropout probability, and where its numbers begin if it is more than 0: `count` are taken.
-float checked_dropout(double p, Generator* generator, uint64_t count, PhiloxKey& random,
-                      const char* op);
+double checked_dropout(double p, Generator* generator, uint64_t count, PhiloxKey& random,
+                       const char* op);
 
 /// The view, or one with null data of an undefined tensor.
 View optional_view(const Tensor& tensor);

@@ -17,7 +17,7 @@ namespace tenet::detail::tiles {
 /// head h of batch b is element (((b * H + h) * R + r) * Lq + i) * Lk + j of `key`, kept if its
 /// uniform number is at least p.
 struct AttentionDropout {
-  float p = 0;
+  double p = 0;
   PhiloxKey key = {};
 };
 
@@ -97,8 +97,8 @@ struct PanelDropout {
 
   bool on() const { return dropout.p > 0; }
   void factors(int32_t token, T* factor) const {
-    const T kept = T(1) / (T(1) - static_cast<T>(dropout.p));
-    const float p = dropout.p;
+    const T kept = static_cast<T>(1 / (1 - dropout.p));
+    const auto p = static_cast<float>(dropout.p);
     const PhiloxKey key = dropout.key;
 #pragma omp simd
     for (int64_t lane = 0; lane < kPanel<T>; ++lane) {
