@@ -51,11 +51,11 @@ std::string readable_time(double seconds) {
 }
 
 std::string progress_line(const Progress& p) {
-  std::string line = "step " + with_commas(p.step);
-  if (p.steps) line += "/" + with_commas(*p.steps);
+  std::string line = fmt::format("step {}", with_commas(p.step));
+  if (p.steps) line += fmt::format("/{}", with_commas(*p.steps));
   line += fmt::format("  loss {:.4f}  {:.3f} bits/byte  {} tokens/s", p.loss, p.bits_per_byte,
                       scaled(p.tokens_per_second, std::array{"", "k", "M", "G"}));
-  if (p.seconds_left) line += "  eta " + readable_time(*p.seconds_left);
+  if (p.seconds_left) line += fmt::format("  eta {}", readable_time(*p.seconds_left));
   return line + fmt::format("  live {}  peak {}", readable_bytes(p.live_bytes),
                             readable_bytes(p.peak_bytes));
 }
