@@ -93,6 +93,7 @@ void run(const Flags& flags) {
   json["tokens_per_second"] = static_cast<double>(flags.batch * flags.length) / median;
   json["activation_peak_bytes"] = memory::stats(Device::cpu(), memory::Category::working).peak;
   json["peak_bytes"] = memory::stats(Device::cpu()).peak;
+  json["reserved_bytes"] = memory::stats(Device::cpu()).reserved;
   json["rss_above_idle_bytes"] = process_bytes("VmHWM") - idle;
   json["releases"] = counters.releases;
   json["rebuilds"] = counters.rebuilds;

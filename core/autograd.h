@@ -48,6 +48,9 @@ struct WalkOptions {
 Tensors walk(const std::vector<Edge>& roots, Tensors droots, const std::vector<Edge>& targets,
              const WalkOptions& options);
 
+/// Whether nobody else sees the bytes of `a`, a gradient that has had its last use, so that another
+/// result may take their place.
+bool may_overwrite(const Tensor& a);
 /// a += b where a is nobody else's, else a new tensor. Differentiable in create_graph walks.
 Tensor accumulate(Tensor a, const Tensor& b);
 /// x summed to `shape`, which broadcasts to x's shape. Differentiable.

@@ -21,7 +21,7 @@ struct CheckpointNode : detail::ReplayedNode {
       const EnableGrad scope;
       y = f(inputs);
     }
-    ReplayGrad gradients = replay_grad(y, dy, inputs);
+    ReplayGrad gradients = replay_grad(std::move(y), dy, inputs);
     for (Tensor& gradient : gradients.dcaptured) gradients.dx.push_back(std::move(gradient));
     return std::move(gradients.dx);
   }

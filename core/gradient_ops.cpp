@@ -21,13 +21,13 @@ struct ExpandNode : Node {
   Tensors backward(const Tensors& dy) override { return {dy[0]}; }
 };
 
+}  // namespace
+
 bool may_overwrite(const Tensor& a) {
   const Storage& storage = *a.body().storage.get();
   return a.unique() && !a.requires_grad() && storage.sole() && !storage.external() &&
          spans_storage(a);
 }
-
-}  // namespace
 
 Tensor accumulate(Tensor a, const Tensor& b) {
   Tensor sum = std::move(a);

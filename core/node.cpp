@@ -66,8 +66,7 @@ Tensor Saved::get(const Node& owner) const {
     const auto& restorer = storage_->restorer();
     fail(
         "{}: saved {} of shape {} was released by {} and is rebuilt only inside backward; keep a "
-        "copy "
-        "of the tensor to read it later",
+        "copy of the tensor to read it later",
         owner.name(), name_of(this, owner), shape_, restorer ? restorer->name() : "its node");
   }
   check(

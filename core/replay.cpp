@@ -68,9 +68,8 @@ void ReplayScope::read(void* value, size_t bytes) {
   if (!position) position = &positions_.emplace_back(section(), 0).second;
   const std::vector<std::byte>* values = record_.section(section());
   check(values && *position + bytes <= values->size(),
-        "replay: the second run asks for more values than the first gave; forward() and inverse() "
-        "must "
-        "take the same steps, each part in its ReplaySection");
+        "replay: the second run asks for more values than the first gave; forward() and "
+        "inverse() must take the same steps, each part in its ReplaySection");
   std::memcpy(value, values->data() + *position, bytes);
   *position += bytes;
 }

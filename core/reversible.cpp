@@ -46,13 +46,13 @@ class ReversibleNode : public detail::ReplayedNode {
     InverseAndGrad result;
     {
       const Frame frame(*this, restorer->record());
+      ++detail::reversible_counters().inverse_calls;
       result = restorer->function().inverse_and_grad(y, filled(dy));
     }
     check(result.x.size() == input_count && result.dx.size() == input_count &&
               result.dcaptured.size() <= captured.size(),
-          "{}: inverse_and_grad gave {} inputs, {} gradients and {} captured gradients, {}, {} and "
-          "{} "
-          "are needed",
+          "{}: inverse_and_grad gave {} inputs, {} gradients and {} captured gradients, "
+          "{}, {} and {} are needed",
           name(), result.x.size(), result.dx.size(), result.dcaptured.size(), input_count,
           input_count, captured.size());
     restorer->put_back(std::move(result.x));
@@ -111,7 +111,6 @@ InverseAndGrad ReversibleFunction::inverse_and_grad(const Tensors& y, const Tens
   InverseAndGrad result;
   {
     const NoGrad scope;
-    ++detail::reversible_counters().inverse_calls;
     result.x = inverse(y);
   }
   Tensors leaves;
@@ -122,7 +121,7 @@ InverseAndGrad ReversibleFunction::inverse_and_grad(const Tensors& y, const Tens
     const EnableGrad scope;
     replayed = forward(leaves);
   }
-  ReplayGrad gradients = replay_grad(replayed, dy, leaves);
+  ReplayGrad gradients = replay_grad(std::move(replayed), dy, leaves);
   result.dx = std::move(gradients.dx);
   result.dcaptured = std::move(gradients.dcaptured);
   return result;
@@ -250,9 +249,8 @@ void Restorer::restore() {
   for (const Watched& captured : captured_) {
     const uint32_t version = captured.counter->load(std::memory_order_relaxed);
     check(version == captured.version,
-          "{}: a captured tensor of shape {} was changed in place after forward() read it (version "
-          "{}, "
-          "read at {}); run backward before changing it",
+          "{}: a captured tensor of shape {} was changed in place after forward() read it "
+          "(version {}, read at {}); run backward before changing it",
           name_, captured.shape, version, captured.version);
   }
   ++reversible_counters().inverse_calls;

@@ -54,13 +54,16 @@ struct ReversibleFunction {
   virtual std::string name() const { return "reversible"; }
 };
 
+/// A Tensor, given away or kept.
+template <class T>
+concept TensorArgument = std::is_same_v<std::remove_cvref_t<T>, Tensor>;
+
 /// y = f(x), one node in the graph. An rvalue argument may be released; an lvalue stays. If f
 /// throws, all are as before.
 ///
 ///     Tensors y = reversible(coupling, std::move(x1), std::move(x2));
-template <class... T>
-requires(std::is_same_v<std::remove_cvref_t<T>, Tensor>&&...) Tensors
-    reversible(std::shared_ptr<ReversibleFunction> f, T&&... x);
+template <TensorArgument... T>
+Tensors reversible(std::shared_ptr<ReversibleFunction> f, T&&... x);
 /// The same for a list; every element may be released.
 Tensors reversible(std::shared_ptr<ReversibleFunction> f, Tensors&& x);
 /// A braced list would keep hidden copies alive until the end of the call.
@@ -68,12 +71,12 @@ Tensors reversible(std::shared_ptr<ReversibleFunction> f, std::initializer_list<
 
 /// Gradients of a replayed part of a reversible function, for use inside inverse_and_grad(): of
 /// sum_i <dy_i, y_i> with respect to `xs` and to everything that the forward captured. Undefined
-/// where y does not depend on it.
+/// where y does not depend on it. Outputs that are moved in are freed before the walk.
 struct ReplayGrad {
   Tensors dx;
   Tensors dcaptured;
 };
-ReplayGrad replay_grad(const Tensors& ys, const Tensors& dys, const Tensors& xs);
+ReplayGrad replay_grad(Tensors ys, Tensors dys, const Tensors& xs);
 
 /// dst[i] += src[i] for gradients that may be undefined.
 void add_gradients(Tensors& dst, const Tensors& src);
@@ -149,8 +152,8 @@ class Restorer : public std::enable_shared_from_this<Restorer> {
 Tensors apply_reversible(std::shared_ptr<ReversibleFunction> f, Tensors x,
                          const std::vector<bool>& may_release);
 
-/// Number of releases and rebuilds of inputs on this thread so far, for tests and the `info`
-/// report.
+/// Numbers of inputs released and rebuilt, and of calls of inverse() or inverse_and_grad(), on this
+/// thread so far.
 struct ReversibleCounters {
   int64_t releases = 0;
   int64_t rebuilds = 0;
@@ -160,9 +163,8 @@ ReversibleCounters& reversible_counters();
 
 }  // namespace detail
 
-template <class... T>
-requires(std::is_same_v<std::remove_cvref_t<T>, Tensor>&&...) Tensors
-    reversible(std::shared_ptr<ReversibleFunction> f, T&&... x) {
+template <TensorArgument... T>
+Tensors reversible(std::shared_ptr<ReversibleFunction> f, T&&... x) {
   const std::vector<bool> may_release{(!std::is_lvalue_reference_v<T> && !std::is_const_v<T>)...};
   Tensors y = detail::apply_reversible(std::move(f), Tensors{x...}, may_release);
   const auto give_up = []<class X>(X&& handle) {

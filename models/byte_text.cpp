@@ -93,8 +93,7 @@ void check_sequence_length(const ByteText& text, int64_t length) {
   check(length >= 1, "text: sequence length {}; it must be at least 1", length);
   check(text.train.size() > static_cast<size_t>(length),
         "text: the training part of \"{}\" has {} bytes, fewer than a sequence of {} and the byte "
-        "after it; "
-        "give more text or a shorter length",
+        "after it; give more text or a shorter length",
         text.name, text.train.size(), length);
   check(text.valid.size() >= 2,
         "text: the held-out part of \"{}\" has {} bytes, at least 2 are needed; give more text",

@@ -60,24 +60,13 @@ void visit_tenet(Config& c, Visitor&& v) {
 }
 
 /// Keys that are read or written by hand, and those of Hugging Face that carry nothing we need.
-constexpr std::string_view special_keys[] = {"attn_layers",
-                                             "hash_seed",
-                                             "num_buckets",
-                                             "num_hidden_layers",
-                                             "tenet",
-                                             "model_type",
-                                             "architectures",
-                                             "torch_dtype",
-                                             "dtype",
-                                             "transformers_version",
-                                             "output_past",
-                                             "_name_or_path",
-                                             "bos_token_id",
-                                             "num_chunks_before",
-                                             "num_chunks_after",
-                                             "intermediate_size",
-                                             "classifier_dropout",
-                                             "task_specific_params"};
+// clang-format off
+constexpr std::string_view special_keys[] = {
+    "attn_layers", "hash_seed", "num_buckets", "num_hidden_layers", "tenet", "model_type",
+    "architectures", "torch_dtype", "dtype", "transformers_version", "output_past", "_name_or_path",
+    "bos_token_id", "num_chunks_before", "num_chunks_after", "intermediate_size",
+    "classifier_dropout", "task_specific_params"};
+// clang-format on
 
 std::vector<std::string_view> keys_of(void (*visit)(std::vector<std::string_view>&)) {
   std::vector<std::string_view> keys;

@@ -65,14 +65,14 @@ InverseAndGrad AdditiveCoupling::inverse_and_grad(const Tensors& y, const Tensor
   const auto half = [&](const Part& part, const Tensor& input, const Tensor& target,
                         const Tensor& d) {
     const Tensor leaf = replay_leaf(input);
-    Tensor delta;
+    Tensors delta(1);
     {
       const EnableGrad scope;
-      delta = part(leaf);
+      delta[0] = part(leaf);
     }
-    Tensor source = coupling_sub(target, delta.detach());
-    const DType dtype = grad_dtype(delta.dtype());
-    ReplayGrad gradients = replay_grad({delta}, {d.to(dtype)}, {leaf});
+    Tensor source = coupling_sub(target, delta[0].detach());
+    const DType dtype = grad_dtype(delta[0].dtype());
+    ReplayGrad gradients = replay_grad(std::move(delta), {d.to(dtype)}, {leaf});
     add_gradients(result.dcaptured, gradients.dcaptured);
     return std::pair(std::move(source), std::move(gradients.dx[0]));
   };

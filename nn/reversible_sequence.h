@@ -27,9 +27,10 @@ struct ReversibleSequenceOptions {
 /// with their number.
 ///
 ///     nn::ReversibleSequence layers;
-///     for (int i = 0; i < 12; ++i) layers.add(std::make_shared<Attention>(),
-///     std::make_shared<FeedForward>()); auto [y1, y2] = layers(x);        // both streams start as
-///     x
+///     for (int i = 0; i < 12; ++i) {
+///       layers.add(std::make_shared<Attention>(), std::make_shared<FeedForward>());
+///     }
+///     auto [y1, y2] = layers(x);  // both streams start as x
 class ReversibleSequence : public Module {
  public:
   explicit ReversibleSequence(ReversibleSequenceOptions options = {})

@@ -1,3 +1,4 @@
+#include <tenet/core/autograd.h>
 #include <tenet/core/node.h>
 #include <tenet/ops/detail/map.h>
 #include <tenet/ops/detail/random.h>
@@ -8,17 +9,27 @@ namespace {
 
 Tensor dropout_at(const Tensor& x, const PhiloxKey& key, double p);
 
+void fill_kept(const Tensor& y, const Tensor& x, const PhiloxKey& key, double p) {
+  const float scale = p < 1 ? static_cast<float>(1 / (1 - p)) : 0.0f;
+  detail::dropout_kernel(x.device(), view(y), view(x), key, static_cast<float>(p), scale);
+}
+
 /// y = keep x / (1 - p) with keep from the key; dx = keep dy / (1 - p), the same function of dy.
 struct DropoutNode : Node {
   PhiloxKey key;
   double p = 0;
-  Tensors backward(const Tensors& dy) override { return {dropout_at(dy[0].contiguous(), key, p)}; }
+  Tensors backward(const Tensors& dy) override {
+    if (grad_enabled() || !detail::may_overwrite(dy[0])) {
+      return {dropout_at(dy[0].contiguous(), key, p)};
+    }
+    fill_kept(dy[0], dy[0], key, p);
+    return {dy[0]};
+  }
 };
 
 Tensor dropout_at(const Tensor& x, const PhiloxKey& key, double p) {
   Tensor y = empty_like(x);
-  const float scale = p < 1 ? static_cast<float>(1 / (1 - p)) : 0.0f;
-  detail::dropout_kernel(x.device(), view(y), view(x), key, static_cast<float>(p), scale);
+  fill_kept(y, x, key, p);
   if (auto* node = record<DropoutNode>("dropout", y, x)) {
     node->key = key;
     node->p = p;

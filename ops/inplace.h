@@ -2,9 +2,8 @@
 /// never changes.
 ///
 /// Only the source is broadcast. Errors: the tensor, or the source, is part of the graph while grad
-/// mode is on
-/// (`add_: the tensor is part of the graph; use NoGrad or the functional form`); the tensor repeats
-/// elements (stride 0); the result would have another type.
+/// mode is on (`add_: the tensor is part of the graph; use NoGrad or the functional form`); the
+/// tensor repeats elements (stride 0); the result would have another type.
 #pragma once
 
 #include <tenet/core/kernel.h>

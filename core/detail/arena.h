@@ -6,12 +6,59 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <vector>
 
 namespace tenet::detail {
 
-/// Best fit with splitting and coalescing inside large segments, so that what is reserved stays
-/// near the largest sum of live bytes and a steady program takes nothing more from the system.
-/// Small blocks go to the C library.
+/// Blocks with splitting and coalescing in one contiguous range of addresses that grows at its end,
+/// so that what is reserved stays near the largest sum of live bytes and a steady program takes
+/// nothing more from the system. Not thread-safe.
+class BlockPool {
+ public:
+  /// Which of the free blocks that are large enough is taken.
+  enum class Fit { smallest, lowest_address };
+
+  explicit BlockPool(Fit fit) : fit_(fit) {}
+  ~BlockPool();
+  BlockPool(const BlockPool&) = delete;
+  BlockPool& operator=(const BlockPool&) = delete;
+
+  /// `size` is a multiple of the alignment. Null when out of memory.
+  std::byte* allocate(int64_t size);
+  void deallocate(std::byte* data);
+  int64_t reserved() const { return reserved_; }
+  /// Returns the free pages to the system; those between blocks in use remain reserved addresses.
+  void trim();
+
+ private:
+  struct Block {
+    int64_t size;
+    bool free;
+  };
+  using Blocks = std::map<std::byte*, Block>;
+  /// Addresses up to `end`, of which [begin, top) can be used.
+  struct Range {
+    std::byte *begin, *top, *end;
+  };
+
+  std::byte* take(std::byte* address, int64_t size);
+  bool grow(int64_t size);
+  bool new_range(int64_t size);
+  void drop_last_range();
+  Blocks::iterator last_free_block(const Range& range);
+  void insert_free(std::byte* address, int64_t size);
+  void erase_free(Blocks::iterator block);
+
+  Fit fit_;
+  Blocks blocks_;                                  // by address; they cover the ranges without gaps
+  std::set<std::pair<int64_t, std::byte*>> free_;  // by size, then address
+  std::vector<Range> ranges_;
+  int64_t reserved_ = 0;
+};
+
+/// Small blocks go to the C library, others to two pools. The few large blocks, which decide how
+/// much memory a program needs, lie at the lowest address that fits: of the classic policies that
+/// fragments least, and what long-lived small blocks leave between them stays out of the way.
 class Arena : public Allocator {
  public:
   std::byte* allocate(int64_t bytes) override;
@@ -20,22 +67,10 @@ class Arena : public Allocator {
   void trim() override;
 
  private:
-  struct Block {
-    int64_t size;
-    bool free;
-    bool first_of_segment;
-  };
-  using Blocks = std::map<std::byte*, Block>;
-
-  std::byte* take(std::byte* address, int64_t size);
-  std::byte* new_segment(int64_t size);
-  void erase_free(Blocks::iterator block);
-  void trim_locked();
+  BlockPool& pool_for(int64_t size);
 
   mutable std::mutex mutex_;
-  Blocks blocks_;  // by address; every segment is covered without gaps
-  std::set<std::pair<int64_t, std::byte*>> free_;  // by size, then address
-  int64_t reserved_ = 0;
+  BlockPool medium_{BlockPool::Fit::smallest}, large_{BlockPool::Fit::lowest_address};
 };
 
 }  // namespace tenet::detail

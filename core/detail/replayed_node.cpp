@@ -131,7 +131,7 @@ Tensor replay_leaf(const Tensor& x) {
   return leaf;
 }
 
-ReplayGrad replay_grad(const Tensors& ys, const Tensors& dys, const Tensors& xs) {
+ReplayGrad replay_grad(Tensors ys, Tensors dys, const Tensors& xs) {
   check(ys.size() == dys.size(), "replay_grad: {} outputs with {} gradients", ys.size(),
         dys.size());
   std::vector<Edge> roots, targets;
@@ -139,8 +139,9 @@ ReplayGrad replay_grad(const Tensors& ys, const Tensors& dys, const Tensors& xs)
   for (size_t i = 0; i < ys.size(); ++i) {
     if (!dys[i].defined() || !ys[i].requires_grad()) continue;
     roots.push_back(edge_of(ys[i]));
-    droots.push_back(dys[i]);
+    droots.push_back(std::move(dys[i]));
   }
+  ys.clear();
   std::vector<size_t> places;
   for (size_t i = 0; i < xs.size(); ++i) {
     if (!xs[i].requires_grad()) continue;

@@ -1,6 +1,7 @@
 /// What every unary functor shares: the public function, its node and its CPU kernels.
 #pragma once
 
+#include <tenet/core/autograd.h>
 #include <tenet/core/node.h>
 #include <tenet/ops/detail/map.h>
 #include <tenet/ops/elementwise.h>
@@ -20,7 +21,7 @@ struct UnaryNode : Node {
     } else {
       const Tensor known = value.get(*this);
       if (grad_enabled()) return {derivative(f, known, dy[0])};
-      Tensor dx = empty_like(dy[0]);
+      const Tensor dx = may_overwrite(dy[0]) ? dy[0] : empty_like(dy[0]);
       unary_backward_kernel<F>(dx.device(), view(dx), view(known), view(dy[0]), f);
       return {dx};
     }

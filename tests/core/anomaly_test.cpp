@@ -74,8 +74,7 @@ TEST_CASE("anomaly mode names the op whose gradient is not finite") {
   const Tensor y = total(Log::apply(h));
   CHECK(without_numbers(error_of([&] { backward(y, {.dy = scalar(1e20)}); })) ==
         "function #: backward gave a non-finite gradient at element 1 of (2,) for input 0; its "
-        "inputs: (2,) "
-        "plus #");
+        "inputs: (2,) plus #");
 }
 
 TEST_CASE("integers are never an anomaly") {

@@ -143,14 +143,12 @@ TEST_CASE("what a checkpoint reads may not change before its backward") {
   w.mutable_data<float>()[0] = 1;
   CHECK(error_of([&] { backward(y); }) ==
         "checkpoint: saved captured of shape (2, 3) was changed in place after it was saved "
-        "(version 1, "
-        "saved at 0); change a clone() instead");
+        "(version 1, saved at 0); change a clone() instead");
   const Tensor z = total(checkpoint(f, x));
   x.mutable_data<float>()[0] = 1;
   CHECK(error_of([&] { backward(z); }) ==
         "checkpoint: saved x of shape (2, 3) was changed in place after it was saved (version 1, "
-        "saved at "
-        "0); change a clone() instead");
+        "saved at 0); change a clone() instead");
 }
 
 TEST_CASE("autocast of the forward holds in the second run") {

@@ -114,8 +114,7 @@ TEST_CASE("saved tensors of a function are checked") {
   x.mutable_data<float>()[0] = 1;
   CHECK(error_of([&] { backward(y); }) ==
         "function: saved saved of shape (3,) was changed in place after it was saved (version 1, "
-        "saved at "
-        "0); change a clone() instead");
+        "saved at 0); change a clone() instead");
   struct Greedy : Function<Greedy> {
     static Tensor forward(Context&, const Tensor& in) { return in.clone(); }
     static Tensors backward(Context& ctx, Tensors) { return {ctx.saved(3)}; }

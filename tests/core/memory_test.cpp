@@ -4,8 +4,11 @@
 #include <tenet/core/tensor.h>
 
 #include <cstring>
+#include <fstream>
 #include <random>
 #include <thread>
+
+#include <unistd.h>
 
 #include "core/small_ops.h"
 
@@ -147,17 +150,21 @@ TEST_CASE("more than the machine has is an error") {
   CHECK_THROWS_AS(empty({int64_t{1} << 46}), OutOfMemory);
 }
 
-TEST_CASE("small blocks take nothing from the arena, larger ones a segment") {
+TEST_CASE("small blocks take nothing from the arena, others what they need") {
   detail::Arena arena;
   std::byte* small = arena.allocate(4095);
   CHECK(arena.reserved() == 0);
   arena.deallocate(small, 4095);
   std::byte* block = arena.allocate(4096);
-  CHECK(arena.reserved() == 16 * mega);
+  CHECK(arena.reserved() == 2 * mega);
   std::byte* large = arena.allocate(17 * mega);
-  CHECK(arena.reserved() == 16 * mega + 18 * mega);
+  CHECK(arena.reserved() == 2 * mega + 18 * mega);
   arena.deallocate(block, 4096);
   arena.deallocate(large, 17 * mega);
+  std::byte* larger = arena.allocate(19 * mega);  // grows the block that is free
+  CHECK(larger == large);
+  CHECK(arena.reserved() == 2 * mega + 20 * mega);
+  arena.deallocate(larger, 19 * mega);
 }
 
 TEST_CASE("freed neighbours join, in whatever order they are freed") {
@@ -175,35 +182,52 @@ TEST_CASE("freed neighbours join, in whatever order they are freed") {
   } while (std::next_permutation(std::begin(order), std::end(order)));
 }
 
-TEST_CASE("the smallest free block that fits is taken") {
-  detail::Arena arena;
-  std::byte* a = arena.allocate(3 * mega);
-  std::byte* gap = arena.allocate(8192);
-  std::byte* b = arena.allocate(2 * mega);
-  std::byte* end = arena.allocate(11 * mega - 8192);
-  arena.deallocate(a, 3 * mega);
-  arena.deallocate(b, 2 * mega);
-  std::byte* fits = arena.allocate(2 * mega);
-  CHECK(fits == b);
-  arena.deallocate(fits, 2 * mega);
-  arena.deallocate(gap, 8192);
-  arena.deallocate(end, 11 * mega - 8192);
+TEST_CASE("of the free blocks that fit, the smallest is taken, of large ones the first") {
+  for (const int64_t unit : {mega / 8, 2 * mega}) {
+    detail::Arena arena;
+    std::byte* a = arena.allocate(3 * unit);
+    std::byte* gap = arena.allocate(unit);
+    std::byte* b = arena.allocate(2 * unit);
+    std::byte* end = arena.allocate(unit);
+    arena.deallocate(a, 3 * unit);
+    arena.deallocate(b, 2 * unit);
+    std::byte* fits = arena.allocate(2 * unit);
+    CHECK(fits == (unit < mega ? b : a));
+    arena.deallocate(fits, 2 * unit);
+    arena.deallocate(gap, unit);
+    arena.deallocate(end, unit);
+  }
 }
 
-TEST_CASE("trim gives back whole free segments only") {
+/// Resident pages of this process in bytes.
+int64_t resident() {
+  std::ifstream file("/proc/self/statm");
+  int64_t total = 0, pages = 0;
+  file >> total >> pages;
+  return pages * sysconf(_SC_PAGESIZE);
+}
+
+TEST_CASE("trim gives back what is free: addresses at the end, pages anywhere") {
   detail::Arena arena;
-  std::byte* a = arena.allocate(16 * mega);
-  std::byte* b = arena.allocate(16 * mega);
-  CHECK(arena.reserved() == 32 * mega);
-  arena.deallocate(a, 16 * mega);
+  std::byte* blocks[3];
+  for (std::byte*& block : blocks) {
+    block = arena.allocate(16 * mega);
+    std::memset(block, 1, 16 * mega);
+  }
+  CHECK(arena.reserved() == 48 * mega);
+  arena.deallocate(blocks[0], 16 * mega);
+  arena.deallocate(blocks[2], 16 * mega);
+  const int64_t before = resident();
   arena.trim();
-  CHECK(arena.reserved() == 16 * mega);
-  std::memset(b, 1, 16 * mega);
-  arena.deallocate(b, 16 * mega);
+  CHECK(before - resident() > 31 * mega);
+  CHECK(arena.reserved() == 32 * mega);
+  CHECK(blocks[1][16 * mega - 1] == std::byte{1});
+  arena.deallocate(blocks[1], 16 * mega);
   arena.trim();
   CHECK(arena.reserved() == 0);
   std::byte* again = arena.allocate(5 * mega);
-  CHECK(arena.reserved() == 16 * mega);
+  CHECK(again[5 * mega - 1] == std::byte{0});
+  CHECK(arena.reserved() == 6 * mega);
   arena.deallocate(again, 5 * mega);
 }
 
@@ -211,8 +235,10 @@ TEST_CASE("what cannot be had is null, after what is cached was given back") {
   detail::Arena arena;
   std::byte* a = arena.allocate(mega);
   arena.deallocate(a, mega);
-  CHECK(arena.allocate(int64_t{1} << 48) == nullptr);
-  CHECK(arena.reserved() == 0);
+  for (const int bits : {45, 48}) {  // addresses there are, memory not; not even addresses
+    CHECK(arena.allocate(int64_t{1} << bits) == nullptr);
+    CHECK(arena.reserved() == 0);
+  }
 }
 
 TEST_CASE("blocks of random sizes never overlap, and a steady loop takes nothing new") {
@@ -229,7 +255,7 @@ TEST_CASE("blocks of random sizes never overlap, and a steady loop takes nothing
         if (data[0] != mark || data[size - 1] != mark) FAIL("a block was overwritten");
         arena.deallocate(data, size);
       }
-      size = 4096 + static_cast<int64_t>(random() % (2 * mega));
+      size = 4096 + static_cast<int64_t>(random() % (4 * mega));
       data = arena.allocate(size);
       data[0] = data[size - 1] = static_cast<std::byte>(size % 251);
     }

@@ -78,17 +78,15 @@ TEST_CASE("a saved tensor changed in place is an error with both versions") {
   const Tensor y = total(times(x, w));
   w.mutable_data<float>()[0] = 5;
   const std::string text =
-      "times: saved b of shape (2, 3) was changed in place after it was saved (version 1, saved at "
-      "0); "
-      "change a clone() instead";
+      "times: saved b of shape (2, 3) was changed in place after it was saved (version 1, saved "
+      "at 0); change a clone() instead";
   CHECK(error_of([&] { backward(y); }) == text);
   CHECK(error_of([&] { graph::saved(*graph::node(y)->edges()[0].node); }) == text);
   const Tensor z = tanh_of(x);
   z.mutable_data<float>();
   CHECK(error_of([&] { backward(total(z)); }) ==
         "tanh: saved y of shape (2, 3) was changed in place after it was saved (version 1, saved "
-        "at 0); "
-        "change a clone() instead");
+        "at 0); change a clone() instead");
 }
 
 TEST_CASE("a gradient that a node still saves is not overwritten") {

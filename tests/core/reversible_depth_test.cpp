@@ -70,7 +70,6 @@ struct Step : ReversibleFunction {
   Tensors forward(const Tensors& x) override { return {moved(x[0], 1)}; }
   Tensors inverse(const Tensors& y) override { return {moved(y[0], -1)}; }
   InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy) override {
-    ++detail::reversible_counters().inverse_calls;
     return {inverse(y), dy, {}};
   }
   static Tensor moved(const Tensor& x, int32_t by) {

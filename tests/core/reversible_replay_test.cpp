@@ -143,8 +143,7 @@ TEST_CASE("parts without sections are caught by verification") {
   const std::string error = error_of([&] { backward(weighted(merged(y), pattern({4, 8}, 9))); });
   CHECK(error ==
         "coupling: input 0 of shape (4, 8) was not rebuilt to the bit; forward and inverse must "
-        "compute "
-        "the same values from the same tensors");
+        "compute the same values from the same tensors");
 }
 
 TEST_CASE("more values than the first run gave are an error") {
@@ -164,9 +163,8 @@ TEST_CASE("more values than the first run gave are an error") {
   }
   CHECK(replay([] { return 0; }) == 5);
   CHECK(error_of([] { replay([] { return 0; }); }) ==
-        "replay: the second run asks for more values than the first gave; forward() and inverse() "
-        "must "
-        "take the same steps, each part in its ReplaySection");
+        "replay: the second run asks for more values than the first gave; forward() and "
+        "inverse() must take the same steps, each part in its ReplaySection");
 }
 
 TEST_CASE("reversible functions inside a reversible function, as calls and as nodes") {
@@ -220,9 +218,8 @@ TEST_CASE(
   Tensors y = run_chain(Mode::moved, s.fs, streams_of(s.x));
   s.fs[1]->w1.mutable_data<float>()[0] += 1;
   CHECK(error_of([&] { backward(s.loss(y)); }) ==
-        "coupling: saved captured of shape (8, 8) was changed in place after it was saved (version "
-        "1, "
-        "saved at 0); change a clone() instead");
+        "coupling: saved captured of shape (8, 8) was changed in place after it was saved "
+        "(version 1, saved at 0); change a clone() instead");
   Setting t(3);
   y = run_chain(Mode::moved, {t.fs[0]}, streams_of(t.x));
   const Tensor middle = merged(y);
@@ -242,8 +239,7 @@ TEST_CASE("an output changed in place is an error, also where bytes come back on
   y[1].mutable_data<int32_t>()[0] += 1;
   CHECK(error_of([&] { backward(s.loss(y)); }) ==
         "coupling: saved y of shape (4, 8) was changed in place after it was saved (version 1, "
-        "saved at "
-        "0); change a clone() instead");
+        "saved at 0); change a clone() instead");
   Setting t;
   y = run_chain(Mode::moved, {t.fs[0]}, streams_of(t.x));
   const Tensor middle = merged(y);
@@ -271,6 +267,5 @@ TEST_CASE("one corrupted word is noticed in anomaly mode") {
           backward(weighted(merged(y), pattern({4, 8}, 9)));
         }) ==
         "coupling: input 1 of shape (4, 8) was not rebuilt to the bit; forward and inverse must "
-        "compute the "
-        "same values from the same tensors");
+        "compute the same values from the same tensors");
 }

@@ -155,8 +155,7 @@ TEST_CASE("reading released bytes outside backward is an error that names shape,
   const Tensors y = apply(Mode::moved, fs[1], middle);
   CHECK(error_of([&] { graph::saved(*node); }) ==
         "coupling: saved y of shape (4, 8) was released by coupling and is rebuilt only inside "
-        "backward; "
-        "keep a copy of the tensor to read it later");
+        "backward; keep a copy of the tensor to read it later");
   CHECK(graph::saved(*graph::node(y[0])).size() == 4);
 }
 

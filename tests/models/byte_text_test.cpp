@@ -87,8 +87,7 @@ TEST_CASE("a text shorter than one sequence is an error") {
   CHECK(error_of([&] { check_sequence_length(text, 63); }).empty());
   CHECK(error_of([&] { check_sequence_length(text, 64); }) ==
         "text: the training part of \"a.txt\" has 64 bytes, fewer than a sequence of 64 and the "
-        "byte after it; "
-        "give more text or a shorter length");
+        "byte after it; give more text or a shorter length");
   CHECK(error_of([&] { check_sequence_length(text, 0); }) ==
         "text: sequence length 0; it must be at least 1");
   text.valid = text.valid.first(1);

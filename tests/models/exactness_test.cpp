@@ -40,6 +40,7 @@ void check_exact(const std::string& attention, int64_t depth) {
   // Both streams of every block; nobody needs those of the first one back.
   CHECK(rebuilt.counters.releases == 2 * depth);
   CHECK(rebuilt.counters.rebuilds == 2 * (depth - 1));
+  CHECK(rebuilt.counters.inverse_calls == depth);
   CHECK(kept.counters.releases == 0);
 
   SmallOptions floating = options;

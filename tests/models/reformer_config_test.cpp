@@ -156,8 +156,7 @@ TEST_CASE("values that cannot be") {
         "config: \"tenet.fraction_bits\" is 30, not in 1..29");
   CHECK(error_in(R"({"tie_word_embeddings": true})") ==
         "config: \"tie_word_embeddings\" is true; the head is twice as wide as the embedding, so "
-        "the two cannot "
-        "share weights");
+        "the two cannot share weights");
   CHECK(error_of([] { Reformer model((ReformerConfig())); }) ==
         "reformer: LSH preset \"hugging_face\" is not in this version; use windowed");
 }

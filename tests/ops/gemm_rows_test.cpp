@@ -3,8 +3,7 @@
 
 using namespace gemm_test;
 
-// --- Note [Order of sums]
-// --------------------------------------------------------------------------------------------
+// Note [Order of products]
 
 TEST_CASE("gemm: f32 and f64 add in the documented order, to the bit") {
   std::mt19937 random(7);

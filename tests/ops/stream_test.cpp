@@ -157,8 +157,7 @@ TEST_CASE("the first bad element is named") {
               "coupling_add: non-finite value at element 150000 of (2, 100000)");
   check_error([&] { coupling_add(x, delta(-2e4, not_a_number)); },
               "coupling_add: |delta| reaches 16384 at element 70001 of (2, 100000); the stream "
-              "overflows at 16 "
-              "fraction bits");
+              "overflows at 16 fraction bits");
   const Tensor full_stream = encode(full({2, 3}, 16383.0));
   check_error(
       [&] {

@@ -5,7 +5,7 @@
 
 namespace tenet::detail {
 
-/// Inner block of a sum over k; see Note [Order of sums].
+/// Inner block of a sum over k; see Note [Order of products].
 inline constexpr int64_t chain_block = 256;
 
 /// c = A B, or c += A B, where A is m x k, B is k x n with k <= chain_block and c's rows are ldc

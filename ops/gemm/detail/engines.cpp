@@ -3,8 +3,7 @@
 
 namespace tenet::detail {
 
-// --- Blocked
-// ---------------------------------------------------------------------------------------------------------
+// --- Blocked -------------------------------------------------------------------------------------
 
 template <class From, class Sum>
 Tiling BlockedEngine<From, Sum>::tiling(int threads) const {
@@ -53,8 +52,7 @@ template class BlockedEngine<uint8_t, uint32_t>;
 template class BlockedEngine<uint32_t, uint32_t>;
 template class BlockedEngine<uint64_t, uint64_t>;
 
-// --- bf16
-// ------------------------------------------------------------------------------------------------------------
+// --- bf16 ----------------------------------------------------------------------------------------
 
 namespace {
 

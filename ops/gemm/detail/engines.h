@@ -11,7 +11,7 @@
 
 namespace tenet::detail {
 
-/// Outer block of a sum over k; see Note [Order of sums].
+/// Outer block of a sum over k; see Note [Order of products].
 inline constexpr int64_t sum_block = 1024;
 
 /// A block of C: `rows` rows from `row` and `columns` columns from `column`, of the batch item at

@@ -1,7 +1,7 @@
 /// Matrix products on the CPU, below tensors: plain pointers, sizes and strides.
 ///
-/// Note [Order of sums]. The bits of an element of a product are a function of its row of A, its
-/// column of B and k alone, never of the other rows, the strides, the batch, the tiles or the
+/// Note [Order of products]. The bits of an element of a product are a function of its row of A,
+/// its column of B and k alone, never of the other rows, the strides, the batch, the tiles or the
 /// number of threads. In f32 and f64 an element is
 ///
 ///     sum over blocks of 1,024 k ( sum over blocks of 256 k ( fma chain over k ) ),   each sum

@@ -6,8 +6,10 @@
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include <array>
+#include <cstdlib>
 #include <list>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 
@@ -40,9 +42,31 @@ void note_implementation(const std::string& name) {
 /// Whether the rows of a rows x columns operand are dense enough to be BLAS's "no transpose".
 bool plain(const Strided<float>& x, int64_t columns) { return x.column == 1 && x.row >= columns; }
 
+/// Where oneDNN's sgemm finds its scratch memory, which it takes from the C library at each call,
+/// aligned to a page. glibc leaves the bytes before it to the next small object; afterwards the gap
+/// is too short for the next call's, and the heap grows by half a megabyte a call while small
+/// objects live on. A block that is free during calls only keeps the gap whole.
+class ScratchPlace {
+ public:
+  ScratchPlace() { block().reset(); }
+  ~ScratchPlace() { block().reset(std::malloc(2 << 20)); }
+  ScratchPlace(const ScratchPlace&) = delete;
+  ScratchPlace& operator=(const ScratchPlace&) = delete;
+
+ private:
+  struct Free {
+    void operator()(void* data) const { std::free(data); }
+  };
+  static std::unique_ptr<void, Free>& block() {
+    thread_local std::unique_ptr<void, Free> kept;
+    return kept;
+  }
+};
+
 bool call_sgemm(int64_t m, int64_t n, int64_t k, Strided<float> a, Strided<float> b, float* c,
                 int64_t ldc, bool add) {
   const bool a_plain = plain(a, k), b_plain = plain(b, n);
+  const ScratchPlace place;
   return dnnl_sgemm(a_plain ? 'N' : 'T', b_plain ? 'N' : 'T', m, n, k, 1.0F, a.data,
                     a_plain ? a.row : a.column, b.data, b_plain ? b.row : b.column,
                     add ? 1.0F : 0.0F, c, ldc) == dnnl_success;

@@ -24,7 +24,7 @@ class OneThread {
 };
 
 /// Whether sgemm() takes this product: one stride of each operand is 1, and oneDNN's kernel for
-/// these sizes adds in the order of Note [Order of sums], which a comparison at first use
+/// these sizes adds in the order of Note [Order of products], which a comparison at first use
 /// establishes for the running machine.
 bool sgemm_takes(int64_t m, int64_t n, int64_t k, Strided<float> a, Strided<float> b);
 
