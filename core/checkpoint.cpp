@@ -34,7 +34,7 @@ struct CheckpointNode : detail::ReplayedNode {
 
 }  // namespace
 
-Tensors checkpoint(std::function<Tensors(const Tensors&)> f, Tensors xs) {
+Tensors checkpoint(std::function<Tensors(const Tensors&)> f, const Tensors& xs) {
   if (!grad_enabled()) return f(xs);
   auto node = std::make_shared<CheckpointNode>();
   Tensors y = node->run_forward("checkpoint", node->forward_record, xs, f);

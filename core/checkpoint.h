@@ -10,7 +10,7 @@ namespace tenet {
 /// y = f(xs), keeping only xs and what f captures; f runs once more in the backward pass, with the
 /// same random numbers and settings. Chen et al., "Training Deep Nets with Sublinear Memory Cost"
 /// (2016).
-Tensors checkpoint(std::function<Tensors(const Tensors&)> f, Tensors xs);
+Tensors checkpoint(std::function<Tensors(const Tensors&)> f, const Tensors& xs);
 Tensor checkpoint(std::function<Tensor(const Tensor&)> f, const Tensor& x);
 
 }  // namespace tenet

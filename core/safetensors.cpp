@@ -80,6 +80,7 @@ int64_t header_length(const Map& map, const std::string& file) {
 /// Every byte of the data belongs to one tensor.
 void check_layout(const std::vector<Entry>& entries, int64_t data_bytes, const std::string& file) {
   std::vector<const Entry*> order;
+  order.reserve(entries.size());
   for (const Entry& entry : entries) order.push_back(&entry);
   std::sort(order.begin(), order.end(), [](const Entry* a, const Entry* b) {
     return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);

@@ -304,8 +304,8 @@ bool spans_storage(const Tensor& tensor) {
 
 Tensor from_bytes(const void* bytes, DType source, Shape shape, TensorOptions options) {
   Tensor copy = make(shape, source, 0, Device::cpu());
-  std::memcpy(copy.body().storage->data(), bytes,
-              static_cast<size_t>(copy.numel() * itemsize(source)));
+  const size_t size = static_cast<size_t>(copy.numel() * itemsize(source));
+  if (size > 0) std::memcpy(copy.body().storage->data(), bytes, size);
   // A caller's numbers are no op's result: anomaly mode leaves them alone.
   Tensor result = std::move(copy);
   if (options.dtype != source) result = copied(result, options.dtype, Device::cpu());

@@ -203,11 +203,15 @@ std::string Module::describe() const {
   int status = 0;
   const char* mangled = typeid(*this).name();
   char* demangled = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
-  std::string name = demangled ? demangled : mangled;
+  std::string name;
+  for (const char* c = demangled ? demangled : mangled; *c; ++c) {
+    name += *c;
+    if (!name.ends_with("::")) continue;  // what came before is a namespace or class around it
+    const size_t outer = name.find_last_of("<,", name.size() - 3);
+    name.erase(outer == std::string::npos ? 0 : outer + 1);
+  }
   std::free(demangled);
-  const size_t arguments = name.find('<');
-  const size_t scope = name.rfind("::", arguments);
-  return scope == std::string::npos ? name : name.substr(scope + 2);
+  return name;
 }
 
 std::vector<Tensor> Module::parameters() const { return without_names(named_parameters()); }

@@ -36,9 +36,9 @@ int64_t range_size() {
 }
 
 /// Gives the pages of [begin, end) back; the addresses remain ours, unusable until made so.
-void give_back(std::byte* begin, std::byte* end) {
-  mmap(begin, static_cast<size_t>(end - begin), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-       -1, 0);
+bool give_back(std::byte* begin, std::byte* end) {
+  return mmap(begin, static_cast<size_t>(end - begin), PROT_NONE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
 }  // namespace
@@ -162,11 +162,10 @@ void BlockPool::trim() {
     const int64_t used = std::max<int64_t>(begin - range.begin, 0);
     std::byte* const top = range.begin + round_up(used, growth);
     const int64_t returned = range.top - top;
-    if (returned <= 0) continue;
+    if (returned <= 0 || !give_back(top, range.top)) continue;
     erase_free(last);
     blocks_.erase(last);
     if (top > begin) insert_free(begin, top - begin);
-    give_back(top, range.top);
     range.top = top;
     reserved_ -= returned;
   }

@@ -73,7 +73,7 @@ std::vector<CurvePoint> smoothed(const std::vector<CurvePoint>& points) {
 }
 
 std::vector<CurvePoint> thin_out(const std::vector<CurvePoint>& points, size_t bins) {
-  const std::vector<CurvePoint> all = finite(points);
+  std::vector<CurvePoint> all = finite(points);
   if (all.size() <= 2 * bins) return all;
   std::vector<CurvePoint> kept;
   for (size_t bin = 0; bin < bins; ++bin) {

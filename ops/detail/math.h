@@ -26,6 +26,10 @@ TENET_HD inline float fused(float a, float b, float c) {
 
 TENET_HD inline float bits_float(int32_t bits) { return std::bit_cast<float>(bits); }
 TENET_HD inline int32_t float_bits(float x) { return std::bit_cast<int32_t>(x); }
+/// a - b modulo 2^32, for bits of any number, NaN too.
+TENET_HD inline int32_t bits_less(int32_t a, int32_t b) {
+  return static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b));
+}
 
 /// 2^n for -126 <= n <= 127.
 TENET_HD inline float power_of_two(int32_t n) { return bits_float((n + 127) << 23); }
@@ -45,7 +49,7 @@ TENET_HD inline float exp(float x) {
   p = fused(p, r, 1.6666665459e-1f);
   p = fused(p, r, 5.0000001201e-1f);
   p = fused(p, r * r, r) + 1.0f;
-  const int32_t power = float_bits(shifted) - 0x4B400000;
+  const int32_t power = bits_less(float_bits(shifted), 0x4B400000);
   const int32_t half = power >> 1;  // in two steps, since 2^power may not be a float
   return p * power_of_two(half) * power_of_two(power - half);
 }
@@ -53,8 +57,8 @@ TENET_HD inline double exp(double x) { return ::exp(x); }
 
 /// log(m * 2^e) of a normal positive number given by its bits, plus e more powers of two.
 TENET_HD inline float log_of_bits(int32_t bits, int32_t more) {
-  const int32_t e = (bits - 0x3f3504f3) >> 23;  // so that sqrt(1/2) <= m < sqrt(2)
-  const float f = bits_float(bits - (e << 23)) - 1.0f;
+  const int32_t e = bits_less(bits, 0x3f3504f3) >> 23;  // so that sqrt(1/2) <= m < sqrt(2)
+  const float f = bits_float(bits_less(bits, e << 23)) - 1.0f;
   const float n = static_cast<float>(e + more);
   float p = 7.0376836292e-2f;
   p = fused(p, f, -1.1514610310e-1f);

@@ -100,6 +100,11 @@ std::vector<std::string> names(const nn::NamedTensors& tensors) {
 
 using Names = std::vector<std::string>;
 
+template <class A, class B>
+struct Twice : nn::Module {
+  void fields(nn::Fields&) override {}
+};
+
 }  // namespace
 
 TEST_CASE("fields name every tensor once, with its path") {
@@ -283,4 +288,5 @@ TEST_CASE("to_string is a tree with parameter counts") {
   Dense wide;
   wide.weight = empty({1234, 1000});
   CHECK(wide.to_string() == "Dense, 1,234,002 parameters\n");
+  CHECK(Twice<nn::Fields, Dense>().describe() == "Twice<Fields,Dense>");
 }
