@@ -62,7 +62,7 @@ bool is_text(std::string_view bytes) {
 
 std::string source_tree_root() {
 #ifdef TENET_SOURCE_DIR
-  const std::string root = TENET_SOURCE_DIR;
+  std::string root = TENET_SOURCE_DIR;
   check(fs::is_directory(root),
         "text: the source tree \"{}\" is no longer there; give a file with --text", root);
   return root;
