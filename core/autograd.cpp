@@ -179,7 +179,14 @@ void Walk::apply_hooks(Visit& visit) {
     if (!gradient.defined()) continue;
     for (const auto& hook : outputs[i].hooks) {
       Tensor replaced = hook(gradient);
-      if (replaced.defined()) gradient = std::move(replaced);
+      if (!replaced.defined()) continue;
+      const OutputInfo& info = outputs[i];
+      check(replaced.shape() == info.shape && replaced.dtype() == info.grad_dtype &&
+                replaced.device() == info.device,
+            "{}: a hook returned a gradient {} {} on {}; it must be {} {} on {}",
+            visit.node->name(), replaced.dtype(), replaced.shape(), replaced.device(),
+            info.grad_dtype, info.shape, info.device);
+      gradient = std::move(replaced);
     }
     if (outputs[i].retained && options_.accumulate_in_leaves) {
       Tensor& kept = *outputs[i].retained;
@@ -201,8 +208,7 @@ void Walk::accumulate_in_leaf(Leaf& leaf, Tensor gradient) {
     leaf.grad = detail::accumulate(std::move(leaf.grad), gradient);
   } else {
     const bool own =
-        options_.create_graph ||
-        (gradient.unique() && gradient.body().storage->sole() && detail::spans_storage(gradient));
+        gradient.unique() && gradient.body().storage->sole() && detail::spans_storage(gradient);
     leaf.grad = own ? std::move(gradient) : gradient.clone();
   }
   leaf.grad.body().storage->set_category(memory::Category::gradient);
@@ -215,6 +221,7 @@ Tensors Walk::call(Visit& visit) {
         node.name());
   check(!options_.create_graph || !node.once_differentiable(),
         "{}: has no second derivative; use it without create_graph", node.name());
+  const detail::GivenGradients given(visit.grads);
   Tensors gradients = node.backward(visit.grads);
   check(gradients.size() == node.edges().size(), "{}: backward returned {} gradients for {} inputs",
         node.name(), gradients.size(), node.edges().size());

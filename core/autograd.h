@@ -48,9 +48,21 @@ struct WalkOptions {
 Tensors walk(const std::vector<Edge>& roots, Tensors droots, const std::vector<Edge>& targets,
              const WalkOptions& options);
 
-/// Whether nobody else sees the bytes of `a`, a gradient that has had its last use, so that another
-/// result may take their place.
-bool may_overwrite(const Tensor& a);
+/// The gradients that the walk on this thread gives a node's backward() while it lives: they are
+/// not used afterwards.
+class GivenGradients {
+ public:
+  explicit GivenGradients(const Tensors& gradients);
+  ~GivenGradients();
+  GivenGradients(const GivenGradients&) = delete;
+  GivenGradients& operator=(const GivenGradients&) = delete;
+
+ private:
+  const Tensors* previous_;
+};
+/// Whether backward() may write a result over `dy`: it is one of the GivenGradients and nobody else
+/// sees its bytes.
+bool may_overwrite(const Tensor& dy);
 /// a += b where a is nobody else's, else a new tensor. Differentiable in create_graph walks.
 Tensor accumulate(Tensor a, const Tensor& b);
 /// x summed to `shape`, which broadcasts to x's shape. Differentiable.

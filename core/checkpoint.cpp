@@ -35,6 +35,7 @@ struct CheckpointNode : detail::ReplayedNode {
 }  // namespace
 
 Tensors checkpoint(std::function<Tensors(const Tensors&)> f, const Tensors& xs) {
+  check(f != nullptr, "checkpoint: the function is empty");
   if (!grad_enabled()) return f(xs);
   auto node = std::make_shared<CheckpointNode>();
   Tensors y = node->run_forward("checkpoint", node->forward_record, xs, f);

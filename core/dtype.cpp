@@ -1,6 +1,9 @@
 #include <tenet/core/device.h>
 #include <tenet/core/dtype.h>
 
+#include <algorithm>
+#include <limits>
+
 #include <array>
 
 namespace tenet {
@@ -41,6 +44,17 @@ DType promote(DType a, DType b, const char* op) {
   const bool two_halves = itemsize(a) == 2 && itemsize(b) == 2 && a != b;
   if (two_halves) return DType::f32;
   return a > b ? a : b;
+}
+
+Scalar saturated(const Scalar& number, DType dtype) {
+  if (number.category() != DTypeCategory::integer) return number;
+  const auto within = [&]<class T>(T) {
+    using Limits = std::numeric_limits<T>;
+    return Scalar(std::clamp<int64_t>(number.as_int64(), Limits::min(), Limits::max()));
+  };
+  if (dtype == DType::u8) return within(uint8_t{});
+  if (dtype == DType::i32) return within(int32_t{});
+  return number;
 }
 
 DType promote(DType dtype, const Scalar& scalar, const char* op) {

@@ -57,6 +57,10 @@ class Scalar {
   int64_t integer_;
 };
 
+/// The number of an integer type that is nearest to an integer `number`; other types' and numbers as
+/// they are.
+Scalar saturated(const Scalar& number, DType dtype);
+
 /// The type of `dtype op scalar`.
 DType promote(DType dtype, const Scalar& scalar, const char* op);
 

@@ -94,7 +94,8 @@ struct Function {
     for (const Tensor& tensor : context.to_save_) {
       Tensor kept = tensor;
       for (size_t i = 0; i < raw.size(); ++i) {
-        if (&raw[i].body() == &tensor.body()) kept = outputs[i];
+        const bool same = tensor.defined() && &raw[i].body() == &tensor.body();
+        if (same) kept = outputs[i];
       }
       context.saved_.emplace_back(kept);
     }

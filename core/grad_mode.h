@@ -11,8 +11,7 @@ namespace detail {
 
 class CaptureList;
 
-/// What record() consults. With `captures` set, grad is off and every input that needs a gradient
-/// is noted there.
+/// What record() consults. With `captures` set, every input that needs a gradient is noted there.
 struct GradMode {
   bool enabled = true;
   CaptureList* captures = nullptr;
@@ -40,7 +39,7 @@ struct NoGrad : detail::GradModeScope {
 
 /// Ops enter the graph on this thread while it lives, even inside a NoGrad.
 struct EnableGrad : detail::GradModeScope {
-  EnableGrad() : GradModeScope({.enabled = true}) {}
+  EnableGrad() : GradModeScope({.enabled = true, .captures = detail::grad_mode().captures}) {}
 };
 
 bool grad_enabled();

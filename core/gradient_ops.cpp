@@ -2,6 +2,9 @@
 #include <tenet/core/autograd.h>
 #include <tenet/core/detail/core_kernels.h>
 
+#include <algorithm>
+#include <utility>
+
 namespace tenet::detail {
 namespace {
 
@@ -21,17 +24,28 @@ struct ExpandNode : Node {
   Tensors backward(const Tensors& dy) override { return {dy[0]}; }
 };
 
-}  // namespace
+thread_local const Tensors* given = nullptr;
 
-bool may_overwrite(const Tensor& a) {
+bool is_ours_alone(const Tensor& a) {
   const Storage& storage = *a.body().storage.get();
   return a.unique() && !a.requires_grad() && storage.sole() && !storage.external() &&
          spans_storage(a);
 }
 
+}  // namespace
+
+GivenGradients::GivenGradients(const Tensors& gradients)
+    : previous_(std::exchange(given, &gradients)) {}
+GivenGradients::~GivenGradients() { given = previous_; }
+
+bool may_overwrite(const Tensor& dy) {
+  const auto is_dy = [&](const Tensor& gradient) { return &gradient == &dy; };
+  return given && std::any_of(given->begin(), given->end(), is_dy) && is_ours_alone(dy);
+}
+
 Tensor accumulate(Tensor a, const Tensor& b) {
   Tensor sum = std::move(a);
-  if (!grad_enabled() && may_overwrite(sum)) {
+  if (!grad_enabled() && is_ours_alone(sum)) {
     accumulate_kernel(sum.device(), view(sum), view(b));
     sum.bump_version();
     return sum;
@@ -60,6 +74,7 @@ Tensor sum_to(const Tensor& x, const Shape& shape) {
 Tensor expand(const Tensor& x, const Shape& shape) {
   check(broadcasts_to(x.shape(), shape), "expand: shape {} does not broadcast to {}", x.shape(),
         shape);
+  check(elements_fit(shape, 1), "expand: shape {} has a negative size or too many elements", shape);
   const View v = broadcast_to(view(x), shape);
   Tensor y = view_of(x, v.shape, v.strides, x.body().offset);
   record<ExpandNode>("expand", y, x);

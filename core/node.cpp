@@ -10,10 +10,7 @@
 namespace tenet {
 namespace {
 
-uint64_t next_sequence() {
-  static std::atomic<uint64_t> counter{0};
-  return counter.fetch_add(1, std::memory_order_relaxed);
-}
+std::atomic<uint64_t> next_sequence{0};
 
 /// The name under which a node lists the field at `address`.
 struct FieldName : SavedFields {
@@ -96,7 +93,7 @@ Node::~Node() {
 void Node::initialize(std::string_view name, std::vector<Edge> edges) {
   name_ = name;
   edges_ = std::move(edges);
-  sequence_ = next_sequence();
+  sequence_ = next_sequence.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Node::add_output(Tensor& y) {
@@ -127,6 +124,17 @@ Leaf::Leaf(const Tensor& tensor) {
 Tensors Leaf::backward(const Tensors&) { return {}; }
 
 namespace detail {
+
+CaptureList::CaptureList() : start_(next_sequence.load(std::memory_order_relaxed)) {}
+
+void CaptureList::note(const Tensor& tensor) {
+  Edge edge = edge_of(tensor);
+  if (!edge.node->is_leaf() && edge.node->sequence() >= start_) return;
+  for (const Item& item : items_) {
+    if (item.edge == edge) return;
+  }
+  items_.push_back({std::move(edge), Saved(tensor)});
+}
 
 bool wants_node(const Tensor* const* inputs, size_t count) {
   const GradMode& mode = grad_mode();

@@ -172,6 +172,7 @@ N* record_list(std::string_view name, const std::vector<Tensor*>& outputs,
     }
     return nullptr;
   }
+  if (outputs.empty()) return nullptr;  // nothing would own the node
   auto node = std::make_shared<N>();
   node->initialize(name, detail::edges_of(inputs, count));
   for (Tensor* y : outputs) node->add_output(*y);

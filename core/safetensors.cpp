@@ -26,7 +26,7 @@ using detail::in_quotes;
 class Map {
  public:
   explicit Map(const std::string& path) {
-    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     check_call(file >= 0, "open", path);
     struct Close {
       int file;

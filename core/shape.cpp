@@ -2,6 +2,7 @@
 #include <tenet/core/shape.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace tenet {
 
@@ -63,6 +64,14 @@ Shape broadcast(const Shape& a, const Shape& b, const char* op) {
     result[axis + shift] = m == 1 ? n : m;
   }
   return result;
+}
+
+bool elements_fit(const Shape& shape, int64_t item_bytes) {
+  int64_t bytes = item_bytes;
+  for (int64_t size : shape) {
+    if (size < 0 || __builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes)) return false;
+  }
+  return bytes <= std::numeric_limits<int64_t>::max() / 2;
 }
 
 bool broadcasts_to(const Shape& from, const Shape& to) {

@@ -58,6 +58,9 @@ Strides contiguous_strides(const Shape& shape);
 /// NumPy's broadcast of two shapes. Error: `op: shapes (2, 3) and (4,) do not broadcast`.
 Shape broadcast(const Shape& a, const Shape& b, const char* op);
 
+/// Whether no size is negative and the bytes of all elements, and with sizes 0 counted as 1 their
+/// strides, can be counted in 64 bits.
+bool elements_fit(const Shape& shape, int64_t item_bytes);
 /// Whether `from` broadcasts to `to` without changing `to`.
 bool broadcasts_to(const Shape& from, const Shape& to);
 

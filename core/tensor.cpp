@@ -12,14 +12,8 @@ namespace tenet {
 namespace {
 
 Tensor make(Shape shape, DType dtype, int fraction_bits, Device device) {
-  int64_t bytes = itemsize(dtype);
-  bool fits = true;
-  for (int64_t size : shape) {
-    check(size >= 0, "empty: shape {} has a negative size", shape);
-    fits = !__builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes) && fits;
-  }
-  check(fits && bytes <= std::numeric_limits<int64_t>::max() / 2, "empty: shape {} is too large",
-        shape);
+  for (int64_t size : shape) check(size >= 0, "empty: shape {} has a negative size", shape);
+  check(elements_fit(shape, itemsize(dtype)), "empty: shape {} is too large", shape);
   auto body = std::make_shared<detail::TensorBody>();
   auto storage = std::make_unique<detail::Storage>(shape.numel() * itemsize(dtype), device);
   body->storage = {storage.release(), detail::Storage::Holder::user};
@@ -209,6 +203,7 @@ void Tensor::retain_grad() const {
 void Tensor::on_grad(std::function<Tensor(const Tensor&)> hook) const {
   const detail::TensorBody& b = body();
   check(b.node != nullptr, "on_grad: the tensor has no graph");
+  check(hook != nullptr, "on_grad: the hook is empty");
   b.node->outputs()[static_cast<size_t>(b.slot)].hooks.push_back(std::move(hook));
 }
 
@@ -253,6 +248,9 @@ Tensor scalar(Scalar value, TensorOptions options) {
 
 Tensor from_external(void* data, Shape shape, TensorOptions options,
                      std::function<void()> release) {
+  check(elements_fit(shape, itemsize(options.dtype)),
+        "from_external: shape {} has a negative size or too many elements", shape);
+  check(data != nullptr || shape.numel() == 0, "from_external: data is null for shape {}", shape);
   auto body = std::make_shared<detail::TensorBody>();
   auto* storage = new detail::Storage(data, shape.numel() * itemsize(options.dtype), options.device,
                                       std::move(release));

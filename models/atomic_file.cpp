@@ -18,6 +18,14 @@ using detail::RemoveAtEnd;
 using detail::rename_file;
 using detail::run_file_call;
 
+/// Whether the file exists. Error: `folder`, which it is in, cannot be searched.
+bool exists_in(const std::string& folder, const fs::path& file) {
+  std::error_code error;
+  const bool found = fs::exists(file, error);
+  check(!error, "load: cannot read \"{}\": {}", folder, error.message());
+  return found;
+}
+
 }  // namespace
 
 AtomicFolder::AtomicFolder(std::string folder, std::vector<std::string> names, FileFault fault)
@@ -29,13 +37,14 @@ AtomicFolder::AtomicFolder(std::string folder, std::vector<std::string> names, F
 
 std::string AtomicFolder::path(const std::string& name) const {
   const fs::path waiting = fs::path(committed_) / name;
-  return (fs::exists(waiting) ? waiting : fs::path(folder_) / name).string();
+  return (exists_in(folder_, waiting) ? waiting : fs::path(folder_) / name).string();
 }
 
-bool AtomicFolder::complete() const {
+std::vector<std::string> AtomicFolder::missing() const {
+  std::vector<std::string> names;
   for (const std::string& name : names_)
-    if (!fs::exists(path(name))) return false;
-  return true;
+    if (!exists_in(folder_, path(name))) names.push_back(name);
+  return names;
 }
 
 void AtomicFolder::prepare() {
@@ -56,7 +65,7 @@ void AtomicFolder::prepare() {
 }
 
 void AtomicFolder::recover() {
-  if (fs::is_directory(committed_)) move_into_place();
+  if (exists_in(folder_, committed_)) move_into_place();
 }
 
 void AtomicFolder::make_staging() {

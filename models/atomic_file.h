@@ -35,11 +35,13 @@ class AtomicFolder {
   /// Error: anything failed; the text says whether the older set is still the valid one.
   void save(const std::function<void(const std::string& staging)>& write);
 
-  /// Where to read a file of the newest complete set; the file need not exist.
+  /// Where to read a file of the newest complete set; the file need not exist. Error: the folder
+  /// cannot be searched.
   std::string path(const std::string& name) const;
 
-  /// Whether every named file can be found.
-  bool complete() const;
+  /// The named files that cannot be found, and whether there are none of them.
+  std::vector<std::string> missing() const;
+  bool complete() const { return missing().empty(); }
 
  private:
   void recover();

@@ -73,6 +73,11 @@ void check_options(std::span<const uint8_t> text, const BatchOptions& options) {
         text.size());
 }
 
+/// Rows of an evaluation batch: no more than there are windows.
+int64_t rows_for(int64_t windows, const BatchOptions& options) {
+  return std::clamp<int64_t>(options.rows, 1, std::max<int64_t>(windows, 1));
+}
+
 }  // namespace
 
 ByteText read_byte_text(const std::string& path) {
@@ -123,8 +128,8 @@ TokenBatch training_batch(std::span<const uint8_t> text, const BatchOptions& opt
 int64_t evaluation_batch_count(std::span<const uint8_t> text, const BatchOptions& options) {
   check_options(text, options);
   const int64_t predicted = std::ssize(text) - 1;
-  const int64_t windows = predicted / options.length;
-  return (windows + options.rows - 1) / options.rows + (predicted % options.length != 0);
+  const int64_t windows = predicted / options.length, rows = rows_for(windows, options);
+  return (windows + rows - 1) / rows + (predicted % options.length != 0);
 }
 
 TokenBatch evaluation_batch(std::span<const uint8_t> text, const BatchOptions& options,
@@ -132,14 +137,14 @@ TokenBatch evaluation_batch(std::span<const uint8_t> text, const BatchOptions& o
   const int64_t count = evaluation_batch_count(text, options);
   check(index >= 0 && index < count, "text: evaluation batch {} of {}", index, count);
   const int64_t predicted = std::ssize(text) - 1;
-  const int64_t windows = predicted / options.length;
-  const int64_t first = index * options.rows;
+  const int64_t windows = predicted / options.length, rows = rows_for(windows, options);
+  const int64_t first = index * rows;
   if (first >= windows) {
     const size_t start = windows * options.length;
     return make_batch(text, {&start, 1}, predicted % options.length, options.byte_offset);
   }
   std::vector<size_t> starts;
-  for (int64_t w = first; w < std::min(first + options.rows, windows); ++w)
+  for (int64_t w = first; w < std::min(first + rows, windows); ++w)
     starts.push_back(w * options.length);
   return make_batch(text, starts, options.length, options.byte_offset);
 }

@@ -33,10 +33,14 @@ std::vector<std::string> checkpoint_files() {
 
 std::unique_ptr<Reformer> load_model(const std::string& folder) {
   namespace fs = std::filesystem;
-  check(fs::is_directory(folder), "load: {} is no folder; give a checkpoint folder", folder);
+  std::error_code error;
+  const fs::file_type type = fs::status(folder, error).type();
+  check(type != fs::file_type::none, "load: cannot read \"{}\": {}", folder, error.message());
+  check(type == fs::file_type::directory, "load: {} is no folder; give a checkpoint folder",
+        folder);
   const AtomicFolder files(folder, checkpoint_files());
   const std::string weights = files.path("model.safetensors");
-  check(fs::exists(weights) || !fs::exists(folder + "/pytorch_model.bin"),
+  check(fs::exists(weights, error) || !fs::exists(folder + "/pytorch_model.bin", error),
         "load: {} holds pytorch_model.bin only; load it in transformers and save_pretrained(..., "
         "safe_serialization=True)",
         folder);

@@ -1,8 +1,10 @@
 /// `reformer info`.
+#include <tenet/models/atomic_file.h>
 #include <tenet/models/checkpoint.h>
 #include <tenet/models/detail/commands.h>
 #include <tenet/models/memory_plan.h>
 #include <tenet/models/progress.h>
+#include <tenet/models/trainer.h>
 
 #include <fmt/ranges.h>
 
@@ -20,6 +22,7 @@ void print_config(const ReformerConfig& config) {
   fmt::print("layers      {} ({})\n", config.layers(), fmt::join(kinds, ", "));
   fmt::print("width       {}, {} heads of {}, feed-forward {}\n", config.hidden_size,
              config.num_attention_heads, config.attention_head_size, config.feed_forward_size);
+  fmt::print("causal      {}\n", config.is_decoder ? "yes" : "no: it sees the bytes it predicts");
   fmt::print("attention   preset {}, chunk {}, buckets {}, {} rounds, {} in evaluation\n",
              config.lsh_preset, config.lsh_attn_chunk_length, fmt::join(config.num_buckets, " x "),
              config.num_hashes,
@@ -33,12 +36,16 @@ void print_config(const ReformerConfig& config) {
 void run(const Flags& flags) {
   const std::unique_ptr<Reformer> model = load_model(flags.model);
   const ReformerConfig& config = model->config();
+  const int64_t length = flags.length > 0 ? flags.length : config.max_position_embeddings;
+  check(flags.batch <= most_step_tokens / length,
+        "info: --batch {} of --length {} is more than {} bytes; give less", flags.batch, length,
+        with_commas(most_step_tokens));
+  const AtomicFolder files(flags.model, checkpoint_files());
   print_config(config);
-  for (const std::string& key : unknown_config_keys(flags.model + "/config.json")) {
+  for (const std::string& key : unknown_config_keys(files.path("config.json"))) {
     fmt::print("ignored     config.json has the unknown key \"{}\"\n", key);
   }
   fmt::print("\n{}\n", model->to_string());
-  const int64_t length = flags.length > 0 ? flags.length : config.max_position_embeddings;
   const int64_t parameters = model->parameter_count();
   for (bool reversible : {true, false}) {
     fmt::print("Memory of a training step, batch {}, length {}, {}\n{}", flags.batch, length,

@@ -5,6 +5,8 @@
 #include <tenet/models/source_tree.h>
 #include <tenet/models/text_model.h>
 
+#include <algorithm>
+
 namespace tenet::commands {
 namespace {
 
@@ -16,6 +18,7 @@ struct EvalFlags {
 struct GenerateFlags {
   std::string model, prompt;
   SamplingOptions sampling;
+  bool tokens_given = false;
   uint64_t seed = 0;
 };
 
@@ -42,9 +45,15 @@ void run_eval(const EvalFlags& flags) {
 
 void run_generate(const GenerateFlags& flags) {
   const std::unique_ptr<Reformer> model = load_model(flags.model);
+  SamplingOptions sampling = flags.sampling;
+  if (!flags.tokens_given) {
+    const int64_t left = model->config().max_position_embeddings - std::ssize(flags.prompt);
+    sampling.tokens = std::clamp<int64_t>(left, 0, sampling.tokens);
+  }
+  check_generation(model->config(), flags.prompt, sampling);
   Generator generator(flags.seed);
   std::fputs(flags.prompt.c_str(), stdout);
-  generate(*model, flags.prompt, flags.sampling, generator, [](char byte) {
+  generate(*model, flags.prompt, sampling, generator, [](char byte) {
     std::fputc(byte, stdout);
     std::fflush(stdout);
   });
@@ -73,7 +82,8 @@ void add_generate(CLI::App& app) {
   SamplingOptions& sampling = flags->sampling;
   generate->add_option("--model", flags->model, "checkpoint folder")->required();
   generate->add_option("--prompt", flags->prompt, "text to continue")->required();
-  generate->add_option("--tokens", sampling.tokens, "bytes to add")->capture_default_str();
+  auto* tokens =
+      generate->add_option("--tokens", sampling.tokens, "bytes to add")->capture_default_str();
   generate->add_option("--temperature", sampling.temperature, "0 takes the most probable byte")
       ->capture_default_str();
   generate->add_option("--top-k", sampling.top_k, "keep the k most probable bytes; 0 keeps all")
@@ -81,7 +91,10 @@ void add_generate(CLI::App& app) {
   generate->add_option("--top-p", sampling.top_p, "keep bytes up to this total probability")
       ->capture_default_str();
   generate->add_option("--seed", flags->seed, "seed of the draws")->capture_default_str();
-  generate->callback([flags] { run_generate(*flags); });
+  generate->callback([flags, tokens] {
+    flags->tokens_given = tokens->count() > 0;
+    run_generate(*flags);
+  });
 }
 
 }  // namespace tenet::commands

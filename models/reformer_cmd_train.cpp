@@ -1,8 +1,48 @@
+#include <tenet/core/error.h>
 #include <tenet/models/detail/commands.h>
 #include <tenet/models/trainer.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <csignal>
+
 namespace tenet::commands {
 namespace {
+
+/// Set by Ctrl-C.
+std::atomic<bool> interrupted{false};
+
+extern "C" void on_interrupt(int signal) {
+  if (interrupted.exchange(true)) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+}
+
+/// While it lives, the first Ctrl-C asks the training to save and stop, and the second ends the
+/// program at once; a write to a closed pipe or past the file size limit fails instead of ending
+/// the program.
+class TrainingSignals {
+ public:
+  TrainingSignals() {
+    for (Handler& h : handlers_) h.action = std::signal(h.signal, h.action);
+  }
+  ~TrainingSignals() {
+    for (const Handler& h : handlers_) std::signal(h.signal, h.action);
+  }
+  TrainingSignals(const TrainingSignals&) = delete;
+  TrainingSignals& operator=(const TrainingSignals&) = delete;
+
+ private:
+  struct Handler {
+    int signal;
+    void (*action)(int);  // the one from before, while this lives
+  };
+  std::array<Handler, 4> handlers_{
+      {{SIGINT, on_interrupt}, {SIGTERM, on_interrupt}, {SIGPIPE, SIG_IGN}, {SIGXFSZ, SIG_IGN}}};
+};
 
 /// What the command line says of the model; the rest of the options go straight into TrainOptions.
 struct ModelFlags {
@@ -11,7 +51,16 @@ struct ModelFlags {
   double dropout = 0;
 };
 
+/// Error unless the value of `flag` is in 1..most.
+void check_range(const char* flag, int64_t value, int64_t most) {
+  check(value >= 1 && value <= most, "train: {} is {}; it must be in 1..{}", flag, value, most);
+}
+
 ReformerConfig make_config(const ModelFlags& flags, const TrainOptions& options) {
+  check_range("--layers", flags.layers, 100'000);
+  check_range("--length", options.length, most_step_tokens);
+  check_range("--chunk", flags.chunk, most_step_tokens);
+  check_range("--hashes", flags.hashes, int64_t{1} << 20);
   ReformerConfig config =
       new_reformer_config(flags.layers, flags.d_model, flags.heads, flags.d_ff, options.length);
   config.attn_layers = parse_attention(flags.attention, flags.layers);
@@ -86,6 +135,36 @@ void add_run_flags(CLI::App& train, TrainOptions& o) {
   run(train.add_option("--seed", o.seed, "seed of weights, batches, dropout and hashing"));
 }
 
+/// Error: --steps or --minutes that is no length of a run, or with --resume an option that the
+/// checkpoint decides.
+void check_given(const CLI::App& train, const TrainOptions& o) {
+  const auto given = [&](const char* flag) { return train.get_option(flag)->count() > 0; };
+  check(!given("--steps") || o.steps >= 1, "train: --steps is {}; it must be at least 1", o.steps);
+  check(!given("--minutes") || (std::isfinite(o.minutes) && o.minutes > 0),
+        "train: --minutes is {}; it must be finite and above 0", o.minutes);
+  if (!o.resume) return;
+  constexpr std::array<std::string_view, 6> free = {"--resume", "--out",     "--text",
+                                                    "--steps",  "--minutes", "--schedule"};
+  for (const CLI::Option* option : train.get_options()) {
+    const std::string name = option->get_name();
+    check(option->count() == 0 || std::find(free.begin(), free.end(), name) != free.end(),
+          "train: {} cannot change on --resume; leave it out", name);
+  }
+}
+
+TrainResult run_train(const CLI::App& train_app, const ModelFlags& flags, TrainOptions options) {
+  check_given(train_app, options);
+  options.reversible = flags.reversible == "on";
+  if (!options.resume) {
+    if (options.steps == 0 && options.minutes == 0) options.steps = 1000;
+    options.config = flags.config.empty() ? make_config(flags, options)
+                                          : read_reformer_config(flags.config, true);
+    if (train_app.get_option("--seed")->count() > 0) options.config.seed = options.seed;
+  }
+  const TrainingSignals signals;
+  return train(std::move(options), interrupted, stdout);
+}
+
 }  // namespace
 
 void add_train(CLI::App& app, int& exit_code) {
@@ -95,15 +174,8 @@ void add_train(CLI::App& app, int& exit_code) {
   train_app->footer("Ctrl-C saves a checkpoint; --resume goes on from it to the same bits.");
   add_run_flags(*train_app, *options);
   add_model_flags(*train_app, *flags);
-  train_app->callback([flags, options, &exit_code] {
-    options->reversible = flags->reversible == "on";
-    if (!options->resume) {
-      if (options->steps == 0 && options->minutes == 0) options->steps = 1000;
-      options->config = flags->config.empty() ? make_config(*flags, *options)
-                                              : read_reformer_config(flags->config, true);
-    }
-    const TrainResult result = train(*options, interrupted, stdout);
-    if (result.interrupted) exit_code = 130;
+  train_app->callback([flags, options, train_app, &exit_code] {
+    if (run_train(*train_app, *flags, *options).interrupted) exit_code = 130;
   });
 }
 

@@ -159,6 +159,8 @@ void ReformerConfig::validate() const {
         "config: \"tenet.position_init\" is \"{}\"; use \"normal\" or \"harmonic\"", position_init);
   check(fraction_bits >= 1 && fraction_bits <= 29,
         "config: \"tenet.fraction_bits\" is {}, not in 1..29", fraction_bits);
+  check(byte_offset >= 0, "config: \"tenet.byte_offset\" is {}, it must be at least 0",
+        byte_offset);
 }
 
 std::string ReformerConfig::to_json() const {

@@ -3,31 +3,9 @@
 #include <tenet/core/version.h>
 #include <tenet/models/detail/commands.h>
 
-#include <csignal>
 #include <cstdio>
 
-namespace tenet::commands {
-
-std::atomic<bool> interrupted{false};
-
-}  // namespace tenet::commands
-
-namespace {
-
-/// The first Ctrl-C asks the program to finish what it is doing and save; the second ends it at
-/// once.
-extern "C" void on_interrupt(int signal) {
-  if (tenet::commands::interrupted.exchange(true)) {
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
-  }
-}
-
-}  // namespace
-
 int main(int argc, char** argv) {
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
   CLI::App app("Reformer language models over bytes: long sequences, little memory.");
   app.set_version_flag("--version", std::string("reformer ") + tenet::version());
   app.require_subcommand(1);

@@ -28,15 +28,14 @@ class Evaluation {
 
 struct Candidate {
   double probability;
-  int64_t token;
+  int64_t byte;
 };
 
 /// Softmax at the temperature, most probable first, cut to top_k and top_p; not renormalised.
-std::vector<Candidate> candidates(const std::vector<float>& logits, const SamplingOptions& options,
-                                  int64_t first_allowed) {
+std::vector<Candidate> candidates(std::span<const float> logits, const SamplingOptions& options) {
   std::vector<Candidate> list;
-  for (int64_t token = first_allowed; token < std::ssize(logits); ++token) {
-    list.push_back({logits[static_cast<size_t>(token)] / options.temperature, token});
+  for (size_t byte = 0; byte < logits.size(); ++byte) {
+    list.push_back({logits[byte] / options.temperature, static_cast<int64_t>(byte)});
   }
   std::stable_sort(list.begin(), list.end(),
                    [](const auto& a, const auto& b) { return a.probability > b.probability; });
@@ -60,8 +59,20 @@ TokenTensors to_tensors(const TokenBatch& batch) {
   return {from_vector(batch.input, shape), from_vector(batch.target, shape)};
 }
 
+void check_byte_model(const ReformerConfig& config, std::string_view op) {
+  check(config.is_decoder,
+        "{}: \"is_decoder\" is false, so the model sees the bytes that it predicts; set "
+        "\"is_decoder\" to true in config.json",
+        op);
+  check(config.byte_offset <= config.vocab_size - 256,
+        "{}: \"vocab_size\" is {}, too few for 256 bytes from \"tenet.byte_offset\" {} on; set "
+        "\"vocab_size\" to at least 256 more than that",
+        op, config.vocab_size, config.byte_offset);
+}
+
 TextScore evaluate(Reformer& model, std::span<const uint8_t> text, int64_t length, int64_t rows,
                    const std::function<void(double)>& progress) {
+  check_byte_model(model.config(), "eval");
   const Evaluation scope(model);
   const BatchOptions options{rows, length, model.config().byte_offset};
   const int64_t batches = evaluation_batch_count(text, options);
@@ -71,7 +82,10 @@ TextScore evaluate(Reformer& model, std::span<const uint8_t> text, int64_t lengt
     const TokenBatch batch = evaluation_batch(text, options, i);
     const TokenTensors tensors = to_tensors(batch);
     const int64_t count = batch.rows * batch.length;
-    nats += static_cast<double>(count) * model.loss(tensors.input, tensors.target).item<double>();
+    const double loss = model.loss(tensors.input, tensors.target).item<double>();
+    check(std::isfinite(loss), "eval: the loss is {} after {} bytes; train with a lower --lr", loss,
+          score.bytes);
+    nats += static_cast<double>(count) * loss;
     score.bytes += count;
     if (progress) progress(static_cast<double>(i + 1) / static_cast<double>(batches));
   }
@@ -80,38 +94,53 @@ TextScore evaluate(Reformer& model, std::span<const uint8_t> text, int64_t lengt
   return score;
 }
 
-int64_t sample(const Tensor& logits, const SamplingOptions& options, int64_t first_allowed,
+int64_t sample(const Tensor& logits, const SamplingOptions& options, int64_t byte_offset,
                Generator& generator) {
-  const std::vector<float> values = logits.to_vector<float>();
+  const std::vector<float> all = logits.to_vector<float>();
+  const auto tokens = std::span(all).subspan(static_cast<size_t>(byte_offset));
+  const auto values = tokens.first(std::min<size_t>(tokens.size(), 256));
+  for (const float value : values)
+    check(std::isfinite(value), "generate: a logit is {}; train with a lower --lr", value);
   if (options.temperature == 0) {
-    return std::max_element(values.begin() + first_allowed, values.end()) - values.begin();
+    return byte_offset + (std::max_element(values.begin(), values.end()) - values.begin());
   }
-  const std::vector<Candidate> list = candidates(values, options, first_allowed);
+  const std::vector<Candidate> list = candidates(values, options);
   double sum = 0;
   for (const Candidate& c : list) sum += c.probability;
   double left = philox_uniform(generator.take(1), 0) * sum;
   for (const Candidate& c : list) {
     left -= c.probability;
-    if (left < 0) return c.token;
+    if (left < 0) return byte_offset + c.byte;
   }
-  return list.back().token;
+  return byte_offset + list.back().byte;
 }
 
-void generate(Reformer& model, const std::string& prompt, const SamplingOptions& options,
-              Generator& generator, const std::function<void(char)>& emit) {
-  const ReformerConfig& config = model.config();
+void check_generation(const ReformerConfig& config, const std::string& prompt,
+                      const SamplingOptions& options) {
+  check_byte_model(config, "generate");
   const auto given = static_cast<int64_t>(prompt.size());
   check(given > 0, "generate: the prompt is empty; give at least one character");
   check(given < config.max_position_embeddings,
         "generate: the prompt has {} bytes, the model {} positions; shorten it", given,
         config.max_position_embeddings);
+  check(!std::isnan(options.temperature), "generate: temperature {} is not a number",
+        options.temperature);
   check(options.temperature >= 0, "generate: temperature {} is negative", options.temperature);
   check(options.top_p > 0 && options.top_p <= 1, "generate: top-p {} is not in (0, 1]",
         options.top_p);
   check(options.top_k >= 0, "generate: top-k {} is negative", options.top_k);
-  check(options.tokens >= 0 && given + options.tokens <= config.max_position_embeddings,
-        "generate: {} prompt bytes and {} new tokens exceed the model's {} positions", given,
-        options.tokens, config.max_position_embeddings);
+  check(options.tokens >= 0, "generate: --tokens is {}; it must not be negative", options.tokens);
+  const int64_t most = config.max_position_embeddings - given;
+  check(options.tokens <= most,
+        "generate: {} prompt bytes and {} new tokens exceed the model's {} positions; give "
+        "--tokens {} at most",
+        given, options.tokens, config.max_position_embeddings, most);
+}
+
+void generate(Reformer& model, const std::string& prompt, const SamplingOptions& options,
+              Generator& generator, const std::function<void(char)>& emit) {
+  const ReformerConfig& config = model.config();
+  check_generation(config, prompt, options);
   const Evaluation scope(model);
   std::vector<int64_t> tokens;
   for (char byte : prompt) tokens.push_back(static_cast<uint8_t>(byte) + config.byte_offset);

@@ -9,6 +9,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace tenet {
 
@@ -18,6 +19,10 @@ struct TokenTensors {
 };
 TokenTensors to_tensors(const TokenBatch& batch);
 
+/// Error unless the model predicts each byte from those before it: it is causal and its vocabulary
+/// holds every byte. `op` begins the message.
+void check_byte_model(const ReformerConfig& config, std::string_view op);
+
 struct TextScore {
   double bits_per_byte = 0;
   int64_t bytes = 0;  // scored: all but the first
@@ -25,7 +30,7 @@ struct TextScore {
 
 /// Bits per byte of `text` under the model in evaluation mode, in windows of `length` that overlap
 /// by one byte. `progress` is told the share done. The model's training flag is as before
-/// afterwards.
+/// afterwards. Error: check_byte_model's, or a loss that is not finite.
 TextScore evaluate(Reformer& model, std::span<const uint8_t> text, int64_t length, int64_t rows = 1,
                    const std::function<void(double)>& progress = {});
 
@@ -36,12 +41,17 @@ struct SamplingOptions {
   double top_p = 1.0;        // keep the fewest tokens whose probabilities add up to p
 };
 
-/// One token drawn from `logits` [V]. Tokens below `first_allowed` are never drawn.
-int64_t sample(const Tensor& logits, const SamplingOptions& options, int64_t first_allowed,
+/// One token drawn from `logits` [V], which stands for a byte: `byte_offset` to `byte_offset` +
+/// 255. Error: a logit that is not finite.
+int64_t sample(const Tensor& logits, const SamplingOptions& options, int64_t byte_offset,
                Generator& generator);
 
-/// Continues `prompt`, handing each new byte to `emit`. Error: the prompt is empty, or prompt and
-/// new tokens together are longer than the model's positions.
+/// Error: check_byte_model's, the prompt is empty, an option is out of range, or prompt and new
+/// tokens together are longer than the model's positions.
+void check_generation(const ReformerConfig& config, const std::string& prompt,
+                      const SamplingOptions& options);
+
+/// Continues `prompt`, handing each new byte to `emit`. Error: check_generation's and sample's.
 void generate(Reformer& model, const std::string& prompt, const SamplingOptions& options,
               Generator& generator, const std::function<void(char)>& emit);
 

@@ -39,6 +39,9 @@ Run::Run(TrainOptions options, std::FILE* log)
   if (options_.resume) {
     load();
   } else {
+    check(folder_.missing().size() == checkpoint_files().size(),
+          "train: \"{}\" already holds a checkpoint; pass --resume to go on, or give another --out",
+          options_.out);
     model_ = std::make_unique<Reformer>(options_.config);
     optimizer_ = make_optimizer(options_, *model_);
   }
@@ -51,9 +54,7 @@ TrainOptions Run::prepare(TrainOptions options) {
   check(!options.out.empty(), "train: no output folder; pass --out");
   folder_ = AtomicFolder(options.out, checkpoint_files());
   if (options.resume) options = resumed_options(options, folder_);
-  check(options.steps > 0 || options.minutes > 0, "train: neither steps nor minutes given");
-  check(options.batch >= 1 && options.length >= 1,
-        "train: batch {} and length {} must be at least 1", options.batch, options.length);
+  check_options(options);
   if (options.schedule.empty()) options.schedule = options.steps > 0 ? "cosine" : "inverse_sqrt";
   learning_rate_at(options, 0);  // a schedule that cannot be is an error before the first step
   if (options.evaluate_every == 0) {
@@ -66,18 +67,35 @@ TrainOptions Run::prepare(TrainOptions options) {
 void Run::load() {
   model_ = load_model(options_.out);
   optimizer_ = make_optimizer(options_, *model_);
-  const nlohmann::json state = read_json_object(folder_.path("state.json"));
-  check(state.at("text_fingerprint").get<uint64_t>() == fingerprint(text_.all),
+  const std::string path = folder_.path("state.json");
+  const nlohmann::json state = read_json_object(path);
+  const auto count = [&](const char* key) { return get_state<int64_t>(state, key, path, 0); };
+  check(get_state<uint64_t>(state, "text_fingerprint", path, 0) == fingerprint(text_.all),
         "train: {} is not the text that {} was trained on", text_.name, options_.out);
   optimizer_->load_state(load_optimizer_state(folder_));
-  step_ = state.at("step");
-  tokens_seen_ = state.at("tokens_seen");
-  seconds_ = state.at("seconds");
-  smoothed_ = state.at("smoothed_bits");
-  guard_.restore(state.at("skipped_steps"), state.at("skipped_in_a_row"));
+  step_ = count("step");
+  tokens_seen_ = count("tokens_seen");
+  seconds_ = get_state<double>(state, "seconds", path, 0);
+  smoothed_ = get_state<double>(state, "smoothed_bits", path, 0);
+  guard_.restore(count("skipped_steps"), count("skipped_in_a_row"));
+}
+
+std::string Run::remedy() const {
+  return folder_.complete()
+             ? fmt::format("lower --lr; the last checkpoint in \"{}\" stays valid", options_.out)
+             : "lower --lr";
+}
+
+void Run::check_weights() const {
+  for (const auto& [name, weight] : model_->named_parameters()) {
+    const std::vector<float> values = weight.to_vector<float>();
+    check(std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); }),
+          "train: {} is not finite after step {}; not saved; {}", name, step_, remedy());
+  }
 }
 
 void Run::save() {
+  check_weights();
   save_checkpoint(options_.out, *model_, optimizer_->state(), state_json());
   saved_step_ = step_;
 }
@@ -90,14 +108,24 @@ void Run::announce() {
                   step_ > 0 ? fmt::format("; going on from step {}", with_commas(step_)) : ""));
 }
 
-/// One step. Everything random in it is a function of (seed, step).
-void Run::take_step() {
+Tensor Run::step_loss() {
   const BatchOptions batch{options_.batch, options_.length, model_->config().byte_offset};
   const TokenTensors tensors = to_tensors(training_batch(text_.train, batch, options_.seed, step_));
   default_generator() = Generator(options_.seed, static_cast<uint64_t>(step_) + 1);
-  const Tensor loss = model_->loss(tensors.input, tensors.target);
+  try {
+    return model_->loss(tensors.input, tensors.target);
+  } catch (const OutOfMemory&) {
+    throw;
+  } catch (const Error& error) {
+    fail("{}, at step {}; {}", error.what(), step_, remedy());
+  }
+}
+
+/// One step. Everything random in it is a function of (seed, step).
+void Run::take_step() {
+  const Tensor loss = step_loss();
   loss_ = loss.item<double>();
-  check(std::isfinite(loss_), "train: the loss is {} at step {}; lower --lr", loss_, step_);
+  check(std::isfinite(loss_), "train: the loss is {} at step {}; {}", loss_, step_, remedy());
   backward(loss);
   optimizer_->set_learning_rate(learning_rate_at(options_, step_));
   guard_.step(*optimizer_, options_.clip);
@@ -120,8 +148,8 @@ void Run::report(double step_seconds) {
                 .peak_bytes = memory.peak};
   if (options_.steps > 0) {
     line.steps = options_.steps;
-    line.seconds_left =
-        static_cast<double>((options_.steps - step_) * options_.batch * options_.length) / rate_;
+    line.seconds_left = static_cast<double>(options_.steps - step_) *
+                        static_cast<double>(options_.batch * options_.length) / rate_;
   } else {
     line.seconds_left = std::max(0.0, options_.minutes * 60 - elapsed());
   }
@@ -179,22 +207,35 @@ TrainResult Run::go(const std::atomic<bool>& stop) {
   return finish(stop);
 }
 
+std::optional<double> Run::final_evaluation(const std::atomic<bool>& stop) {
+  struct Stopped {};
+  const auto go_on = [&](double) {
+    if (stop) throw Stopped();
+  };
+  if (stop) return {};
+  try {
+    return evaluate(*model_, text_.valid, options_.length, 1, go_on).bits_per_byte;
+  } catch (const Stopped&) {
+    return {};
+  }
+}
+
 TrainResult Run::finish(const std::atomic<bool>& stop) {
   if (saved_step_ != step_) save();
   progress_.finish();
-  TrainResult result{.step = step_,
-                     .tokens_seen = tokens_seen_,
-                     .skipped_steps = guard_.skipped(),
-                     .bits_per_byte = smoothed_,
-                     .interrupted = stop};
+  const std::optional<double> valid = final_evaluation(stop);
+  const TrainResult result{.step = step_,
+                           .tokens_seen = tokens_seen_,
+                           .skipped_steps = guard_.skipped(),
+                           .bits_per_byte = smoothed_,
+                           .valid_bits_per_byte = valid.value_or(0),
+                           .interrupted = !valid};
+  if (stepped_) log_metrics(valid);
   if (result.interrupted) {
-    if (stepped_) log_metrics({});
     progress_.message(
         fmt::format("stopped at step {} and saved; go on with: reformer train --out {} --resume{}",
                     with_commas(step_), options_.out, options_.steps > 0 ? "" : " --minutes N"));
   } else {
-    result.valid_bits_per_byte = evaluate_part(std::ssize(text_.valid));
-    if (stepped_) log_metrics(result.valid_bits_per_byte);
     progress_.message(fmt::format(
         "done: {} steps, {} tokens seen, {} skipped; held out: {:.4f} bits/byte over {} bytes",
         with_commas(step_), with_commas(tokens_seen_), result.skipped_steps,

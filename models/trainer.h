@@ -11,6 +11,9 @@
 
 namespace tenet {
 
+/// The most bytes of one sequence, and of one step.
+inline constexpr int64_t most_step_tokens = int64_t{1} << 40;
+
 struct TrainOptions {
   ReformerConfig config;
   std::string text;  // a file; empty is the framework's own source tree
@@ -43,9 +46,10 @@ struct TrainResult {
 /// Trains until options.steps or options.minutes, or until `stop` is set; then saves. Writes
 /// config.json, model.safetensors, optimizer.safetensors and state.json (as one atomic set),
 /// metrics.jsonl, loss.svg and loss.png to options.out, and progress to `log`. Step s of a run
-/// depends on (seed, s, weights) alone. Errors: the text, the folder, the configuration; a
-/// non-finite forward value, with the layer's path; ten non-finite gradients in a row. The last
-/// checkpoint stays valid.
+/// depends on (seed, s, weights) alone. `stop` also cuts the evaluation at the end short. Errors:
+/// the text, the folder (which must hold no checkpoint unless it is resumed), the configuration; a
+/// non-finite forward value, with the layer's path; ten non-finite gradients in a row; weights that
+/// are not finite when they are to be saved. The last checkpoint stays valid.
 TrainResult train(TrainOptions options, const std::atomic<bool>& stop, std::FILE* log);
 
 }  // namespace tenet

@@ -169,6 +169,8 @@ Tensor LshSelfAttention::draw_rotations(int64_t rounds, Device device) const {
 
 Tensor LshSelfAttention::operator()(const Tensor& x, const LshCall& call) {
   check_input(x, options_.size.d_model, "input", "lsh_self_attention");
+  check(call.hashes >= 0, "lsh_self_attention: {} rounds in this call; at least 1 is needed",
+        call.hashes);
   const bool evaluates = !training() && options_.evaluation_hashes > 0;
   const int64_t rounds = call.hashes > 0 ? call.hashes
                          : evaluates     ? options_.evaluation_hashes

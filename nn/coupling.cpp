@@ -15,8 +15,8 @@ void check_streams(const Tensors& x, const std::string& name) {
 
 }  // namespace
 
-AdditiveCoupling::AdditiveCoupling(Function f, Function g, std::string name, std::string f_name,
-                                   std::string g_name)
+AdditiveCoupling::AdditiveCoupling(Function f, Function g, std::string name,
+                                   const std::string& f_name, const std::string& g_name)
     : name_(std::move(name)),
       f_{std::move(f), name_ + "." + f_name, 0},
       g_{std::move(g), name_ + "." + g_name, 1} {

@@ -20,7 +20,7 @@ class AdditiveCoupling : public ReversibleFunction {
   using Function = std::function<Tensor(const Tensor&)>;
 
   AdditiveCoupling(Function f, Function g, std::string name = "additive_coupling",
-                   std::string f_name = "f", std::string g_name = "g");
+                   const std::string& f_name = "f", const std::string& g_name = "g");
 
   Tensors forward(const Tensors& x) override;
   Tensors inverse(const Tensors& y) override;

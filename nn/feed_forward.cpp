@@ -30,6 +30,8 @@ FeedForward::FeedForward(FeedForwardOptions options, Generator& generator)
     : options_(options),
       up_(options.d_model, options.d_ff, {.std = options.std, .generator = &generator}),
       down_(options.d_ff, options.d_model, {.std = options.std, .generator = &generator}) {
+  check(options.dropout >= 0 && options.dropout < 1,
+        "feed_forward: dropout is {}; it must be at least 0 and below 1", options.dropout);
   check(options.chunk >= 0, "feed_forward: a chunk of {} positions; it must not be negative",
         options.chunk);
 }

@@ -41,6 +41,7 @@ LearnedPositionalEmbedding::LearnedPositionalEmbedding(int64_t max_positions, in
 }
 
 Tensor LearnedPositionalEmbedding::operator()(int64_t length) const {
+  check(length >= 0, "positions: length {} is negative", length);
   check(length <= table_.size(0), "positions: length {} exceeds {} positions", length,
         table_.size(0));
   return slice(table_, 0, 0, length);
@@ -72,6 +73,7 @@ AxialPositionalEmbedding::AxialPositionalEmbedding(std::vector<int64_t> shape,
 
 Tensor AxialPositionalEmbedding::operator()(int64_t length) const {
   Shape grid{std::span<const int64_t>(shape_)};
+  check(length >= 0, "positions: length {} is negative", length);
   check(length <= grid.numel(), "positions: length {} exceeds the {} positions of shape {}", length,
         grid.numel(), grid);
   // The smallest leading part of the grid that holds `length` positions.

@@ -148,12 +148,22 @@ Tensor binary(const Tensor& first, const Tensor& second) {
   return y;
 }
 
-/// The functor F, Right<...> or Left<...>, of x and a number.
+/// The functor F, Right<...> or Left<...>, of x and a number. A comparison with a number that x's
+/// type cannot hold is one of 64-bit integers.
 template <class F>
 Tensor with_number(const Tensor& x, const Scalar& number) {
   F f;
   f.number = number;
-  return unary(x.to(promote(x.dtype(), number, F::name)), f);
+  DType type = promote(x.dtype(), number, F::name);
+  const bool fits = saturated(number, type).as_int64() == number.as_int64();
+  if (F::predicate && !fits) type = DType::i64;
+  return unary(x.to(type), f);
+}
+
+/// maximum() or minimum() with a number, or with the nearest one that x's type can hold.
+template <class F>
+Tensor with_bound(const Tensor& x, const Scalar& bound) {
+  return with_number<F>(x, saturated(bound, promote(x.dtype(), bound, F::name)));
 }
 
 template <class F>
@@ -211,21 +221,21 @@ Tensor div(const Tensor& a, Scalar b) { return with_number<functor::Right<functo
 Tensor div(Scalar a, const Tensor& b) { return with_number<functor::Left<functor::Div>>(b, a); }
 Tensor pow(const Tensor& a, const Tensor& b) { return binary<functor::Pow>(a, b); }
 Tensor pow(const Tensor& a, Scalar b) {
-  const bool integers = !is_floating(promote(a.dtype(), b, "pow"));
-  check(!integers || b.as_int64() >= 0,
+  const DType type = promote(a.dtype(), b, "pow");
+  check(is_floating(type) || b.as_int64() >= 0,
         "pow: {} to the power {} is not an integer; convert to a float first", a.dtype(),
         b.as_int64());
-  if (b.as_double() == 2 && a.dtype() != DType::boolean) return square(a);
+  if (b.as_double() == 2 && a.dtype() != DType::boolean) return square(a.to(type));
   return with_number<functor::Right<functor::Pow>>(a, b);
 }
 Tensor pow(Scalar a, const Tensor& b) { return with_number<functor::Left<functor::Pow>>(b, a); }
 Tensor maximum(const Tensor& a, const Tensor& b) { return binary<functor::Maximum>(a, b); }
 Tensor maximum(const Tensor& a, Scalar b) {
-  return with_number<functor::Right<functor::Maximum>>(a, b);
+  return with_bound<functor::Right<functor::Maximum>>(a, b);
 }
 Tensor minimum(const Tensor& a, const Tensor& b) { return binary<functor::Minimum>(a, b); }
 Tensor minimum(const Tensor& a, Scalar b) {
-  return with_number<functor::Right<functor::Minimum>>(a, b);
+  return with_bound<functor::Right<functor::Minimum>>(a, b);
 }
 
 Tensor equal(const Tensor& a, const Tensor& b) { return binary<functor::Equal>(a, b); }

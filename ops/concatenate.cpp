@@ -151,6 +151,8 @@ Tensor pad(const Tensor& x, int axis, int64_t before, int64_t after, Scalar valu
   shape[axis] = before + size + after;
   Tensor y = empty_like(x, shape);
   const View v = view(y);
+  check(x.dtype() != DType::fixed32 || value.as_double() == 0,
+        "pad: fixed-point stream with value {}; decode() it first", value.as_double());
   detail::fill_kernel(y.device(), part(v, axis, 0, before), value);
   detail::fill_kernel(y.device(), part(v, axis, before + size, after), value);
   detail::copy_kernel(y.device(), part(v, axis, before, size), view(x));

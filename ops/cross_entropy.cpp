@@ -35,7 +35,7 @@ Tensor checked_targets(const Tensor& x, const Tensor& targets, int64_t classes,
   check(targets.device() == x.device(), "{}: targets are on {}, {} on {}", op, targets.device(),
         what, x.device());
   const NoGrad scope;
-  const Tensor classes_of = reshape(targets.to(DType::i64).contiguous(), {shape.numel()});
+  Tensor classes_of = reshape(targets.to(DType::i64).contiguous(), {shape.numel()});
   detail::check_index_kernel(x.device(), view(classes_of), classes, ignore_index, op);
   return classes_of;
 }
@@ -191,9 +191,9 @@ void check_shapes(const Tensor& hidden, const Tensor& weight, const Tensor& bias
 }  // namespace
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOptions options) {
-  const Tensor losses = position_losses(logits, targets, options.ignore_index);
+  Tensor losses = position_losses(logits, targets, options.ignore_index);
   if (options.reduction == Reduction::none) return losses;
-  const Tensor total = sum(losses);
+  Tensor total = sum(losses);
   if (options.reduction == Reduction::sum) return total;
   return div(total, counted(targets, options.ignore_index, total.dtype()));
 }

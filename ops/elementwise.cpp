@@ -84,8 +84,8 @@ Tensor clamp(const Tensor& x, Scalar low, Scalar high) {
         high.as_double());
   const DType type = promote(promote(x.dtype(), low, "clamp"), high, "clamp");
   functor::Clamp f;
-  f.low = low;
-  f.high = high;
+  f.low = saturated(low, type);
+  f.high = saturated(high, type);
   return unary(x.to(type), f);
 }
 

@@ -153,6 +153,7 @@ Tensor scatter_add(const Tensor& x, const Tensor& index, const Tensor& src, int 
 }
 
 Tensor one_hot(const Tensor& indices, int64_t classes, DType dtype) {
+  check(classes >= 0, "one_hot: {} classes; the number must not be negative", classes);
   const Tensor at = places(indices, classes, indices.device(), "one_hot");
   return equal(unsqueeze(at, -1), arange(0, classes, 1, {DType::i64, at.device()})).to(dtype);
 }

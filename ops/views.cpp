@@ -42,19 +42,17 @@ struct UnsliceNode : Node {
 Shape inferred(const Shape& from, Shape to, const char* op) {
   const Shape asked = to;
   int unknown = -1;
-  int64_t known = 1;
   for (int axis = 0; axis < to.dim(); ++axis) {
     check(to[axis] >= -1, "{}: shape {} has a negative size", op, asked);
     check(to[axis] != -1 || unknown < 0, "{}: shape {} has more than one -1", op, asked);
-    if (to[axis] == -1) {
-      unknown = axis;
-    } else {
-      known *= to[axis];
-    }
+    if (to[axis] == -1) unknown = axis;
   }
   const int64_t count = from.numel();
+  if (unknown >= 0) to[unknown] = 1;
+  const bool fits = elements_fit(to, 1);
+  const int64_t known = fits ? to.numel() : 0;
   if (unknown >= 0 && known > 0) to[unknown] = count / known;
-  check(std::ranges::find(to, -1) == to.end() && to.numel() == count,
+  check(fits && to.numel() == count && (unknown < 0 || known > 0),
         "{}: shape {} has {} elements, {} does not fit", op, from, count, asked);
   return to;
 }
@@ -174,6 +172,7 @@ Tensor slice(const Tensor& x, int axis, int64_t start, int64_t stop, int64_t ste
   };
   start = place(start);
   stop = std::max(place(stop), start);
+  step = std::min(step, std::max<int64_t>(size, 1));
   Tensor y = sliced(x, axis, start, (stop - start + step - 1) / step, step);
   if (auto* node = record<SliceNode>("slice", y, x)) {
     node->shape = x.shape();

@@ -26,7 +26,7 @@ struct Geometry {
 
 Adafactor::Adafactor(ParameterList parameters, AdafactorOptions options)
     : Optimizer(std::move(parameters), options.learning_rate, "adafactor"), options_(options) {
-  check(options.clipping_threshold > 0 && options.eps1 > 0,
+  check(options.clipping_threshold > 0 && static_cast<float>(options.eps1) > 0,
         "adafactor: clipping_threshold is {} and eps1 {}; both must be positive",
         options.clipping_threshold, options.eps1);
   add_state("second_moment_row", [&](const Tensor& parameter) {

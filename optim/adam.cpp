@@ -15,6 +15,9 @@ Adam::Adam(ParameterList parameters, AdamOptions options, std::string name, bool
   check(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1,
         "{}: beta1 is {} and beta2 {}; both must lie in [0, 1)", name, options.beta1,
         options.beta2);
+  check(options.eps >= 0 && options.weight_decay >= 0,
+        "{}: eps is {} and weight_decay {}; neither may be negative", name, options.eps,
+        options.weight_decay);
   const auto own_shape = [](const Tensor& parameter) { return parameter.shape(); };
   add_state("first_moment", own_shape);
   add_state("second_moment", own_shape);

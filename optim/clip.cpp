@@ -2,17 +2,21 @@
 #include <tenet/optim/clip.h>
 
 #include <cmath>
+#include <set>
 
 namespace tenet::optim {
 namespace {
 
-/// The gradients, made contiguous where they were not.
+/// The gradients, each made contiguous, and a tensor of its own where another shares its bytes.
 std::vector<Tensor> gradients_of(const std::vector<Tensor>& parameters) {
   std::vector<Tensor> gradients;
+  std::set<const detail::Storage*> seen;
   for (const Tensor& parameter : parameters) {
     const Tensor gradient = parameter.grad();
     if (!gradient.defined()) continue;
-    if (!gradient.is_contiguous()) parameter.set_grad(gradient.detach().contiguous());
+    const bool first = seen.insert(gradient.body().storage.get()).second;
+    const bool shared = !first || gradient.requires_grad();
+    if (shared || !gradient.is_contiguous()) parameter.set_grad(gradient.detach().clone());
     gradients.push_back(parameter.grad());
   }
   return gradients;
@@ -48,6 +52,7 @@ double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm) {
 }
 
 double StepGuard::step(Optimizer& optimizer, double max_norm) {
+  check(max_norm >= 0, "step: max_norm is {}; it must not be negative, 0 is no limit", max_norm);
   const double norm = max_norm > 0 ? clip_grad_norm(optimizer.parameters(), max_norm)
                                    : gradient_norm(optimizer.parameters());
   if (std::isfinite(norm)) {

@@ -14,6 +14,8 @@ ParameterList::ParameterList(const std::vector<Tensor>& tensors) {
 Optimizer::Optimizer(ParameterList parameters, double learning_rate, std::string name)
     : name_(std::move(name)), learning_rate_(learning_rate) {
   check(!parameters.named().empty(), "{}: no parameters", name_);
+  check(learning_rate >= 0, "{}: learning_rate is {}; it must not be negative", name_,
+        learning_rate);
   std::set<const detail::TensorBody*> bodies;
   for (const auto& [parameter_name, tensor] : parameters.named()) {
     check(is_floating(tensor.dtype()) && tensor.is_contiguous(),

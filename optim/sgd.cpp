@@ -5,6 +5,9 @@ namespace tenet::optim {
 
 Sgd::Sgd(ParameterList parameters, SgdOptions options)
     : Optimizer(std::move(parameters), options.learning_rate, "sgd"), options_(options) {
+  check(options.momentum >= 0 && options.weight_decay >= 0,
+        "sgd: momentum is {} and weight_decay {}; neither may be negative", options.momentum,
+        options.weight_decay);
   check(!options.nesterov || options.momentum > 0, "sgd: nesterov needs a momentum, which is {}",
         options.momentum);
   if (options.momentum != 0) {

@@ -8,9 +8,10 @@
 namespace tenet::detail {
 
 /// The tensors that need a gradient and that ops read while a GradMode with this list is set, each
-/// once.
+/// once; not those that ops have made meanwhile.
 class CaptureList {
  public:
+  CaptureList();
   void note(const Tensor& tensor);
 
   struct Item {
@@ -20,6 +21,7 @@ class CaptureList {
   const std::vector<Item>& items() const { return items_; }
 
  private:
+  uint64_t start_;  // the sequence number of the next node at construction
   std::vector<Item> items_;
 };
 

@@ -13,14 +13,6 @@ thread_local const detail::ReplayedNode* replayed_node = nullptr;
 
 namespace detail {
 
-void CaptureList::note(const Tensor& tensor) {
-  Edge edge = edge_of(tensor);
-  for (const Item& item : items_) {
-    if (item.edge == edge) return;
-  }
-  items_.push_back({std::move(edge), Saved(tensor)});
-}
-
 ReplayedNode::Frame::Frame(const ReplayedNode& node, ReplayRecord& record)
     : previous_(std::exchange(replayed_node, &node)),
       replay_(record, ReplayScope::Mode::replay),

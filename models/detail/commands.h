@@ -3,8 +3,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include <atomic>
-
 namespace tenet::commands {
 
 /// Each adds a subcommand whose callback does the work and sets `exit_code`.
@@ -12,8 +10,5 @@ void add_train(CLI::App& app, int& exit_code);
 void add_eval(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_info(CLI::App& app);
-
-/// Set by Ctrl-C.
-extern std::atomic<bool> interrupted;
 
 }  // namespace tenet::commands

@@ -19,8 +19,13 @@ namespace {
 using nlohmann::json;
 
 std::string read_config_file(const std::string& path) {
-  check(std::filesystem::exists(path), "config: \"{}\" does not exist", path);
-  check(!std::filesystem::is_directory(path), "config: \"{}\" is a directory; give a file", path);
+  std::error_code error;
+  const auto type = std::filesystem::status(path, error).type();
+  check(type != std::filesystem::file_type::none, "config: cannot read \"{}\": {}", path,
+        error.message());
+  check(type != std::filesystem::file_type::not_found, "config: \"{}\" does not exist", path);
+  check(type != std::filesystem::file_type::directory, "config: \"{}\" is a directory; give a file",
+        path);
   std::ifstream file(path, std::ios::binary);
   check(file.is_open(), "config: cannot read \"{}\"", path);
   return {std::istreambuf_iterator<char>(file), {}};
@@ -160,5 +165,23 @@ template std::string get_or(const json&, std::string_view, const std::string&);
 template std::vector<int64_t> get_or(const json&, std::string_view, const std::vector<int64_t>&);
 template std::vector<std::string> get_or(const json&, std::string_view,
                                          const std::vector<std::string>&);
+
+template <class T>
+T get_state(const json& state, std::string_view key, const std::string& path, T least) {
+  const auto found = state.find(std::string(key));
+  check(found != state.end() && !found->is_null(),
+        "train: \"{}\" has no \"{}\"; the checkpoint is damaged", path, key);
+  check(holds<T>(*found), "train: \"{}\" has \"{}\" {}, expected {}; the checkpoint is damaged",
+        path, key, found->dump(), description<T>());
+  const T value = found->template get<T>();
+  check(value >= least,
+        "train: \"{}\" has \"{}\" {}, expected at least {}; the checkpoint is damaged", path, key,
+        value, least);
+  return value;
+}
+
+template int64_t get_state(const json&, std::string_view, const std::string&, int64_t);
+template uint64_t get_state(const json&, std::string_view, const std::string&, uint64_t);
+template double get_state(const json&, std::string_view, const std::string&, double);
 
 }  // namespace tenet::detail

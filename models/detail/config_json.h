@@ -1,4 +1,4 @@
-/// Reading config.json: what is wrong in it is said in words, and a misspelt key gets the nearest
+/// Reading config.json and state.json: what is wrong in it is said in words, and a misspelt key gets the nearest
 /// valid one.
 #pragma once
 
@@ -40,5 +40,11 @@ std::vector<std::string> check_keys(const nlohmann::json& object,
 /// "two", expected an integer`.
 template <class T>
 T get_or(const nlohmann::json& object, std::string_view key, const T& fallback);
+
+/// state[key] of the state.json at `path`, as a T of at least `least`: int64_t, uint64_t or double.
+/// Error: `train: "out/state.json" has no "step"; the checkpoint is damaged`; another type; too
+/// small.
+template <class T>
+T get_state(const nlohmann::json& state, std::string_view key, const std::string& path, T least);
 
 }  // namespace tenet::detail

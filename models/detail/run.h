@@ -26,6 +26,9 @@ class Run {
   void save();
   std::string state_json() const;
   void announce();
+  /// Error: the checkpoint has a weight that is not finite.
+  void check_weights() const;
+  Tensor step_loss();
   void take_step();
   void report(double step_seconds);
   void log_metrics(std::optional<double> valid_bits);
@@ -35,7 +38,10 @@ class Run {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   }
   void record_step();
+  /// Bits per byte of the whole held-out part; nothing if `stop` is or gets set.
+  std::optional<double> final_evaluation(const std::atomic<bool>& stop);
   TrainResult finish(const std::atomic<bool>& stop);
+  std::string remedy() const;
 
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   AtomicFolder folder_{"", {}};
@@ -51,6 +57,8 @@ class Run {
   double loss_ = 0, smoothed_ = 0, rate_ = 0, seconds_ = 0;
 };
 
+/// Error: a configuration that is no byte model's, or an option out of range, by its flag.
+void check_options(const TrainOptions& options);
 std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& options, Reformer& model);
 double learning_rate_at(const TrainOptions& options, int64_t step);
 /// The options of the run that wrote the checkpoint, with the present call's folder, length of run

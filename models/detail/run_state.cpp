@@ -4,12 +4,9 @@
 #include <tenet/models/detail/config_json.h>
 #include <tenet/models/detail/run.h>
 #include <tenet/models/plot.h>
-#include <tenet/optim/adafactor.h>
-#include <tenet/optim/adam.h>
-#include <tenet/optim/schedule.h>
-#include <tenet/optim/sgd.h>
 
-#include <cmath>
+#include <fmt/ranges.h>
+
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -48,18 +45,30 @@ std::string Run::state_json() const {
   state["text_fingerprint"] = fingerprint(text_.all);
   visit_options(options_,
                 [&](const char* key, const auto& value) { state["options"][key] = value; });
+  if (!options_.text.empty()) {  // so that --resume finds it from any folder
+    state["options"]["text"] = std::filesystem::absolute(options_.text).string();
+  }
   return state.dump(2) + "\n";
 }
 
 TrainOptions resumed_options(const TrainOptions& given, const AtomicFolder& folder) {
-  check(folder.complete(),
+  const std::vector<std::string> missing = folder.missing();
+  check(missing.size() < checkpoint_files().size(),
         "train: {} holds no checkpoint to resume from; train without --resume first", given.out);
-  const nlohmann::json state = read_json_object(folder.path("state.json"));
-  const int format = get_or(state, "format", int64_t{0});
+  check(missing.empty(),
+        "train: the checkpoint in \"{}\" is incomplete: {} {} missing; restore {}, or train into "
+        "another folder",
+        given.out, fmt::join(missing, " and "), missing.size() == 1 ? "is" : "are",
+        missing.size() == 1 ? "it" : "them");
+  const std::string path = folder.path("state.json");
+  const nlohmann::json state = read_json_object(path);
+  const auto format = get_or(state, "format", int64_t{0});
   check(format == checkpoint_format, "train: {} has checkpoint format {}, this version reads {}",
         given.out, format, checkpoint_format);
   TrainOptions options = given;
-  const nlohmann::json& saved = state.at("options");
+  check(state.contains("options") && state["options"].is_object(),
+        "train: \"{}\" has no \"options\"; the checkpoint is damaged", path);
+  const nlohmann::json& saved = state["options"];
   visit_options(options,
                 [&](const char* key, auto& member) { member = get_or(saved, key, member); });
   if (!given.text.empty()) options.text = given.text;
@@ -73,39 +82,6 @@ TrainOptions resumed_options(const TrainOptions& given, const AtomicFolder& fold
 
 std::map<std::string, Tensor> load_optimizer_state(const AtomicFolder& folder) {
   return safetensors::load(folder.path("optimizer.safetensors")).tensors;
-}
-
-std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& options, Reformer& model) {
-  const double rate = options.learning_rate;
-  if (options.optimizer == "adafactor") {
-    return std::make_unique<optim::Adafactor>(model.named_parameters(),
-                                              optim::AdafactorOptions{.learning_rate = rate});
-  }
-  if (options.optimizer == "adamw") {
-    return std::make_unique<optim::AdamW>(
-        model.named_parameters(), optim::AdamWOptions{.learning_rate = rate, .beta2 = 0.98});
-  }
-  if (options.optimizer == "sgd") {
-    return std::make_unique<optim::Sgd>(model.named_parameters(),
-                                        optim::SgdOptions{.learning_rate = rate});
-  }
-  check(options.optimizer == "adam", "train: optimizer \"{}\"; use adam, adamw, adafactor or sgd",
-        options.optimizer);
-  return std::make_unique<optim::Adam>(model.named_parameters(),
-                                       optim::AdamOptions{.learning_rate = rate, .beta2 = 0.98});
-}
-
-double learning_rate_at(const TrainOptions& options, int64_t step) {
-  if (options.schedule == "constant") {
-    return optim::warmup(options.learning_rate, options.warmup, step);
-  }
-  if (options.schedule == "inverse_sqrt") {
-    return optim::inverse_sqrt(options.learning_rate, options.warmup, step);
-  }
-  check(options.schedule == "cosine" && options.steps > 0,
-        "train: schedule \"{}\"; use constant, inverse_sqrt, or cosine with a number of steps",
-        options.schedule);
-  return optim::cosine(options.learning_rate, options.warmup, options.steps, step);
 }
 
 void draw_curve(const std::string& folder) {

@@ -41,7 +41,7 @@ Tensor lsh_hash(const Tensor& qk, const Tensor& rotations, const std::vector<int
   const NoGrad scope;
   const Tensor rows = detail::with_contiguous_rows(qk);
   const Tensor turns = rotations.to(accumulate_dtype(qk.dtype())).contiguous();
-  const Tensor bucket =
+  Tensor bucket =
       empty({qk.size(0), qk.size(1), rotations.size(2), qk.size(2)}, {DType::i32, qk.device()});
   detail::lsh_hash_kernel(qk.device(), view(bucket), view(rows), view(turns), factors);
   return bucket;

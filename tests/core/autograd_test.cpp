@@ -264,3 +264,19 @@ TEST_CASE("a chain of 1,000,000 nodes") {
   }
   CHECK(memory::stats(Device::cpu()).live == start);
 }
+
+TEST_CASE("a hook gives a gradient that fits, or an error") {
+  const Tensor x = leaf({4}, 1), y = plus(x, x);
+  y.on_grad([](const Tensor&) { return pattern({2, 4}, 1); });
+  CHECK(error_of([&] { backward(total(y)); }) ==
+        "plus: a hook returned a gradient f32 (2, 4) on cpu; it must be f32 (4,) on cpu");
+  CHECK(error_of([&] { y.on_grad({}); }) == "on_grad: the hook is empty");
+}
+
+TEST_CASE("a recorded backward gives every leaf bytes of its own") {
+  const Tensor a = leaf({3}, 1), b = leaf({3}, 2), dy = pattern({3}, 3);
+  backward(plus(a, b), {.dy = dy, .create_graph = true});
+  CHECK(same_bits(a.grad(), dy));
+  CHECK(a.grad().body().storage.get() != b.grad().body().storage.get());
+  CHECK(a.grad().body().storage.get() != dy.body().storage.get());
+}

@@ -176,3 +176,14 @@ TEST_CASE("without grad mode a checkpoint is a call") {
   CHECK_FALSE(y.requires_grad());
   CHECK(block.runs == 1);
 }
+
+TEST_CASE("a function that switches the graph on keeps its captured tensors") {
+  const Tensor x = leaf({4}, 1), w = leaf({4}, 2);
+  const std::function<Tensor(const Tensor&)> f = [&](const Tensor& in) {
+    const EnableGrad scope;
+    return times(in, w);
+  };
+  backward(total(checkpoint(f, x)));
+  CHECK(same_bits(w.grad(), x.detach()));
+  CHECK(same_bits(x.grad(), w.detach()));
+}

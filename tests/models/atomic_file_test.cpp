@@ -85,6 +85,21 @@ TEST_CASE("a set is written, and written again") {
   for (const std::string& name : names) CHECK(contents(out + "/" + name) == name + " 2");
 }
 
+TEST_CASE("a folder that cannot be searched is an error") {
+  const std::string long_name = "/tmp/" + std::string(300, 'x');
+  CHECK(error_of([&] { AtomicFolder(long_name, names).complete(); }) ==
+        "load: cannot read \"" + long_name + "\": File name too long");
+}
+
+TEST_CASE("the files that are missing") {
+  const ScratchFolder folder;
+  save_set(folder.path(), "1");
+  CHECK(AtomicFolder(folder.path(), names).missing().empty());
+  fs::remove(folder / "optimizer.safetensors");
+  CHECK(AtomicFolder(folder.path(), names).missing() ==
+        std::vector<std::string>{"optimizer.safetensors"});
+}
+
 TEST_CASE("other files in the folder stay") {
   const ScratchFolder folder;
   folder.write("out/metrics.jsonl", "{}\n");

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <set>
 
 #include "models/scratch_folder.h"
@@ -168,6 +169,14 @@ TEST_CASE("evaluation batches out of range are errors") {
         }) == "text: 1 bytes leave nothing to predict; at least 2 are needed");
   CHECK(error_of([&] { evaluation_batch_count(bytes, {.rows = 0, .length = 4}); }) ==
         "text: a batch of 0 rows of length 4; both must be at least 1");
+}
+
+TEST_CASE("a batch has no more rows than there are windows") {
+  const auto bytes = counting_bytes(11);
+  const BatchOptions options{.rows = std::numeric_limits<int64_t>::max(), .length = 4};
+  CHECK(evaluation_batch_count(bytes, options) == 2);
+  CHECK(evaluation_batch(bytes, options, 0).rows == 2);
+  CHECK(evaluation_batch(bytes, options, 1).length == 2);
 }
 
 TEST_CASE("the fingerprint is FNV-1a") {

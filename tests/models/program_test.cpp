@@ -117,6 +117,36 @@ TEST_CASE("mistakes on the command line") {
   CHECK(none.output == "reformer: load: /nowhere is no folder; give a checkpoint folder\n");
 }
 
+TEST_CASE("values out of range on the command line") {
+  const auto error = [](const std::string& flag, const std::string& value) {
+    const Outcome outcome = reformer({"train", "--out", "/nowhere/out", flag, value});
+    CHECK(outcome.code == 1);
+    return outcome.output;
+  };
+  CHECK(error("--steps", "0") == "reformer: train: --steps is 0; it must be at least 1\n");
+  CHECK(error("--minutes", "nan") ==
+        "reformer: train: --minutes is nan; it must be finite and above 0\n");
+  CHECK(error("--layers", "1000000000") ==
+        "reformer: train: --layers is 1000000000; it must be in 1..100000\n");
+  CHECK(error("--length", "9000000000000000000") ==
+        "reformer: train: --length is 9000000000000000000; it must be in 1..1099511627776\n");
+  const Outcome resumed =
+      reformer({"train", "--out", "/nowhere/out", "--resume", "--steps", "3", "--lr", "1"});
+  CHECK(resumed.code == 1);
+  CHECK(resumed.output == "reformer: train: --lr cannot change on --resume; leave it out\n");
+}
+
+TEST_CASE("--seed reaches the weights of a --config") {
+  const ScratchFolder folder;
+  folder.write("text.txt", some_text());
+  folder.write("config.json", byte_config(64).to_json());
+  const Outcome outcome =
+      reformer({"train", "--text", folder / "text.txt", "--out", folder / "out", "--config",
+                folder / "config.json", "--length", "64", "--steps", "1", "--seed", "11"});
+  CHECK_MESSAGE(outcome.code == 0, outcome.output);
+  CHECK(load_model(folder / "out")->config().seed == 11);
+}
+
 TEST_CASE("train, eval, generate, info") {
   const ScratchFolder folder;
   folder.write("text.txt", some_text());
@@ -134,10 +164,17 @@ TEST_CASE("train, eval, generate, info") {
   CHECK(sample.output.starts_with("line"));
   CHECK(sample.output.size() == 4 + 8 + 1);
   CHECK(reformer(generate).output == sample.output);
+  const Outcome rest = reformer({"generate", "--model", folder / "out", "--prompt", "line"});
+  CHECK(rest.code == 0);
+  CHECK(rest.output.size() == 64 + 1);
+  const Outcome wrong =
+      reformer({"generate", "--model", folder / "out", "--prompt", "line", "--temperature", "nan"});
+  CHECK(wrong.output == "reformer: generate: temperature nan is not a number\n");
   const Outcome empty = reformer({"generate", "--model", folder / "out", "--prompt", ""});
   CHECK(empty.code != 0);
   const Outcome info = reformer({"info", "--model", folder / "out"});
   CHECK(info.code == 0);
+  CHECK(contains(info.output, "causal      yes"));
   CHECK(contains(info.output, "query_key"));
   CHECK(contains(info.output, "Memory of a training step"));
 }

@@ -154,6 +154,8 @@ TEST_CASE("values that cannot be") {
         "config: \"tenet.residual\" is \"fixed\"; use \"exact\" or \"float\"");
   CHECK(error_in(R"({"tenet": {"fraction_bits": 30}})") ==
         "config: \"tenet.fraction_bits\" is 30, not in 1..29");
+  CHECK(error_in(R"({"tenet": {"byte_offset": -1}})") ==
+        "config: \"tenet.byte_offset\" is -1, it must be at least 0");
   CHECK(error_in(R"({"tie_word_embeddings": true})") ==
         "config: \"tie_word_embeddings\" is true; the head is twice as wide as the embedding, so "
         "the two cannot share weights");

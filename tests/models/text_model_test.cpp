@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 
 #include "byte_model.h"
@@ -118,13 +119,66 @@ TEST_CASE("prompts and options that cannot be") {
   CHECK(error(std::string(32, 'x'), {.tokens = 1}) ==
         "generate: the prompt has 32 bytes, the model 32 positions; shorten it");
   CHECK(error("four", {.tokens = 29}) ==
-        "generate: 4 prompt bytes and 29 new tokens exceed the model's 32 positions");
+        "generate: 4 prompt bytes and 29 new tokens exceed the model's 32 positions; give --tokens "
+        "28 at most");
+  CHECK(error("four", {.tokens = std::numeric_limits<int64_t>::max()})
+            .ends_with("exceed the model's 32 positions; give --tokens 28 at most"));
+  CHECK(error("four", {.tokens = -1}) == "generate: --tokens is -1; it must not be negative");
   CHECK(error("a", {.tokens = 1, .temperature = -1}) == "generate: temperature -1 is negative");
-  CHECK(error("a", {.tokens = 1, .temperature = NAN}) == "generate: temperature nan is negative");
+  CHECK(error("a", {.tokens = 1, .temperature = NAN}) ==
+        "generate: temperature nan is not a number");
   CHECK(error("a", {.tokens = 1, .top_k = -1}) == "generate: top-k -1 is negative");
   CHECK(error("a", {.tokens = 1, .top_p = 0}) == "generate: top-p 0 is not in (0, 1]");
   CHECK(error("a", {.tokens = 1, .top_p = 1.5}) == "generate: top-p 1.5 is not in (0, 1]");
   CHECK(continuation(model, "four", {.tokens = 28}).size() == 28);
+}
+
+TEST_CASE("a model that does not predict bytes is neither scored nor continued") {
+  const auto errors_of = [](auto&& change) {
+    ReformerConfig config = byte_config();
+    change(config);
+    Reformer model(config);
+    const std::string text = some_text().substr(0, 40);
+    return std::pair(error_of([&] { evaluate(model, as_bytes(text), 32); }),
+                     error_of([&] { continuation(model, "a", {.tokens = 1}); }));
+  };
+  const std::string sees =
+      ": \"is_decoder\" is false, so the model sees the bytes that it predicts; set \"is_decoder\" "
+      "to true in config.json";
+  CHECK(errors_of([](ReformerConfig& c) { c.is_decoder = false; }) ==
+        std::pair("eval" + sees, "generate" + sees));
+  const std::string small =
+      ": \"vocab_size\" is 257, too few for 256 bytes from \"tenet.byte_offset\" 2 on; set "
+      "\"vocab_size\" to at least 256 more than that";
+  CHECK(errors_of([](ReformerConfig& c) { c.vocab_size = 257; }) ==
+        std::pair("eval" + small, "generate" + small));
+}
+
+TEST_CASE("logits and losses that are not finite are errors") {
+  ReformerConfig config = byte_config();
+  config.residual = "float";
+  Reformer model(config);
+  for (auto& [name, parameter] : model.named_parameters()) {
+    if (name == "lm_head.bias") parameter.mutable_data<float>()[100] = NAN;
+  }
+  const std::string text = some_text().substr(0, 40);
+  CHECK(error_of([&] { evaluate(model, as_bytes(text), 32); }) ==
+        "eval: the loss is nan after 0 bytes; train with a lower --lr");
+  CHECK(error_of([&] { continuation(model, "a", {.tokens = 1}); }) ==
+        "generate: a logit is nan; train with a lower --lr");
+}
+
+TEST_CASE("sample draws bytes only") {
+  std::vector<float> x(300, 0.0f);
+  x[1] = x[258] = x[299] = 100;  // one below and two above the bytes 2..257
+  x[257] = 5;
+  Generator generator(3);
+  const Tensor logits = from_vector(x, {300});
+  CHECK(sample(logits, {.temperature = 0}, 2, generator) == 257);
+  for (int i = 0; i < 2000; ++i) {
+    const int64_t token = sample(logits, {}, 2, generator);
+    CHECK((token >= 2 && token <= 257));
+  }
 }
 
 TEST_CASE("sample draws from the softmax, cut to top-k and top-p") {

@@ -193,6 +193,89 @@ TEST_CASE("a checkpoint is gone on with on its own text only") {
             " holds no checkpoint to resume from; train without --resume first");
 }
 
+TEST_CASE("a checkpoint is not trained over") {
+  ScratchFolder folder;
+  const TrainOptions options = short_run(prepared(folder), 2);
+  run(options);
+  const std::string weights = contents(folder / "out/model.safetensors");
+  const std::string metrics = contents(folder / "out/metrics.jsonl");
+  CHECK(error_of([&] { run(options); }) ==
+        "train: \"" + options.out +
+            "\" already holds a checkpoint; pass --resume to go on, or give another --out");
+  CHECK(contents(folder / "out/model.safetensors") == weights);
+  CHECK(contents(folder / "out/metrics.jsonl") == metrics);
+}
+
+TEST_CASE("an incomplete or damaged checkpoint is not gone on with") {
+  ScratchFolder folder;
+  run(short_run(prepared(folder), 2));
+  const std::string out = folder / "out";
+  const auto error = [&] { return error_of([&] { run(going_on(folder, "out", 4)); }); };
+  nlohmann::json state = nlohmann::json::parse(contents(out + "/state.json"));
+  state.erase("step");
+  folder.write("out/state.json", state.dump());
+  CHECK(error() == "train: \"" + out + "/state.json\" has no \"step\"; the checkpoint is damaged");
+  state.erase("options");
+  folder.write("out/state.json", state.dump());
+  CHECK(error() ==
+        "train: \"" + out + "/state.json\" has no \"options\"; the checkpoint is damaged");
+  fs::remove(out + "/optimizer.safetensors");
+  CHECK(error() == "train: the checkpoint in \"" + out +
+                       "\" is incomplete: optimizer.safetensors is missing; restore it, or train "
+                       "into another folder");
+}
+
+TEST_CASE("the state holds the whole path of the text") {
+  ScratchFolder folder;
+  TrainOptions options = short_run(prepared(folder), 2);
+  options.text = fs::relative(options.text).string();
+  run(options);
+  const nlohmann::json state = nlohmann::json::parse(contents(folder / "out/state.json"));
+  const fs::path text = state.at("options").at("text").get<std::string>();
+  CHECK(text.is_absolute());
+  CHECK(fs::equivalent(text, folder / "text.txt"));
+}
+
+TEST_CASE("cosine is gone on with for a number of steps only") {
+  ScratchFolder folder;
+  run(short_run(prepared(folder), 2));
+  TrainOptions options = going_on(folder, "out");
+  options.minutes = 0.001;
+  CHECK(error_of([&] { run(options); }) ==
+        "train: schedule cosine needs --steps; with --minutes add --schedule inverse_sqrt");
+  options.schedule = "inverse_sqrt";
+  CHECK(run(options).step >= 2);
+}
+
+TEST_CASE("a rate that is too high ends with the step and the remedy") {
+  for (const char* residual : {"exact", "float"}) {
+    ScratchFolder folder;
+    TrainOptions options = short_run(prepared(folder), 50);
+    options.config.residual = residual;
+    options.optimizer = "sgd";
+    options.learning_rate = 1e38;
+    options.warmup = 0;
+    options.clip = 0;
+    const std::string error = error_of([&] { run(options); });
+    CAPTURE(residual);
+    CHECK_MESSAGE(error.find("step ") != std::string::npos, error);
+    CHECK_MESSAGE(error.find("lower --lr") != std::string::npos, error);
+  }
+}
+
+TEST_CASE("weights that are not finite are not saved") {
+  ScratchFolder folder;
+  TrainOptions options = short_run(prepared(folder), 1);
+  options.optimizer = "sgd";
+  options.schedule = "constant";
+  options.learning_rate = 1e308;
+  options.warmup = 0;
+  options.clip = 0;
+  const std::string error = error_of([&] { run(options); });
+  CHECK_MESSAGE(error.ends_with(" is not finite after step 1; not saved; lower --lr"), error);
+  CHECK_FALSE(fs::exists(folder / "out/model.safetensors"));
+}
+
 TEST_CASE("a full disk while saving leaves the older checkpoint valid") {
   ScratchFolder folder;
   TrainOptions whole = short_run(prepared(folder), 4);
@@ -216,50 +299,6 @@ TEST_CASE("a full disk while saving leaves the older checkpoint valid") {
   CHECK(load_model(folder / "out")->parameter_count() > 0);
   run(going_on(folder, "out", 4));
   check_same_files(folder, "whole", "out");
-}
-
-TEST_CASE("texts that cannot be trained on") {
-  ScratchFolder folder;
-  prepared(folder).write("short.txt", "too short for one sequence");
-  folder.write("empty.txt", "");
-  fs::create_directory(folder / "folder");
-  const auto error = [&](const std::string& name) {
-    TrainOptions options = short_run(folder, 2);
-    options.text = folder / name;
-    return error_of([&] { run(options); });
-  };
-  CHECK(error("none.txt") == "text: \"" + folder / "none.txt" + "\" does not exist");
-  CHECK(error("empty.txt") == "text: \"" + folder / "empty.txt" + "\" is empty");
-  CHECK(error("folder") == "text: \"" + folder / "folder" + "\" is a directory; give a file");
-  CHECK(error("short.txt") ==
-        "text: the training part of \"" + folder / "short.txt" +
-            "\" has 25 bytes, fewer than a sequence of 32 and the byte after it; "
-            "give more text or a shorter length");
-  CHECK_FALSE(fs::exists(folder / "out"));
-}
-
-TEST_CASE("options that cannot be") {
-  ScratchFolder folder;
-  const TrainOptions good = short_run(prepared(folder), 2);
-  const auto error = [&](auto&& change) {
-    TrainOptions options = good;
-    change(options);
-    return error_of([&] { run(options); });
-  };
-  CHECK(error([&](TrainOptions& o) { o.out = folder / "text.txt"; }) ==
-        "save: \"" + folder / "text.txt" + "\" is not a folder; give a folder");
-  CHECK(error([](TrainOptions& o) { o.out = "/proc/tenet"; }) ==
-        "save: cannot create \"/proc/tenet\": No such file or directory");
-  CHECK(error([](TrainOptions& o) { o.out = ""; }) == "train: no output folder; pass --out");
-  CHECK(error([](TrainOptions& o) { o.steps = 0; }) == "train: neither steps nor minutes given");
-  CHECK(error([](TrainOptions& o) { o.batch = 0; }) ==
-        "train: batch 0 and length 32 must be at least 1");
-  CHECK(error([](TrainOptions& o) { o.length = 33; }) ==
-        "train: length 33 exceeds the model's 32 positions");
-  CHECK(error([](TrainOptions& o) { o.optimizer = "lion"; }) ==
-        "train: optimizer \"lion\"; use adam, adamw, adafactor or sgd");
-  CHECK(error([](TrainOptions& o) { o.schedule = "linear"; }) ==
-        "train: schedule \"linear\"; use constant, inverse_sqrt, or cosine with a number of steps");
 }
 
 TEST_CASE("weights that are not finite are an error that names the layer") {

@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
 #include <ops/op_case.h>
+#include <tenet/core/grad_mode.h>
+#include <tenet/core/graph.h>
 #include <tenet/ops/arithmetic.h>
 #include <tenet/ops/creation.h>
+#include <tenet/ops/elementwise.h>
 #include <tenet/ops/stream.h>
 
 #include <cmath>
@@ -303,4 +306,26 @@ TEST_CASE("an element's bits do not depend on its neighbours") {
       }
     }
   }
+}
+
+TEST_CASE("numbers that an integer type cannot hold") {
+  const Tensor x = from_vector<uint8_t>({10, 100, 200}, {3});
+  CHECK(less(x, 300).to_vector<double>() == std::vector<double>{1, 1, 1});
+  CHECK(greater_equal(x, -1).to_vector<double>() == std::vector<double>{1, 1, 1});
+  CHECK(equal(x, 266).to_vector<double>() == std::vector<double>{0, 0, 0});
+  CHECK(less(from_vector<int32_t>({-5, 7}, {2}), int64_t{1} << 32).to_vector<double>() ==
+        std::vector<double>{1, 1});
+  CHECK(maximum(x, -1).to_vector<double>() == std::vector<double>{10, 100, 200});
+  CHECK(minimum(x, 300).to_vector<double>() == std::vector<double>{10, 100, 200});
+  CHECK(clamp(x, -1, 300).to_vector<double>() == std::vector<double>{10, 100, 200});
+  CHECK(pow(x, 2.0).to_vector<double>() == std::vector<double>{100, 10000, 40000});
+  CHECK(pow(x, 2.0).dtype() == DType::f32);
+}
+
+TEST_CASE("backward() of a node leaves a caller's gradient alone") {
+  const Tensor y = exp(ones({3}).set_requires_grad(true));
+  const NoGrad scope;
+  const Tensors dy{ones({3})};
+  graph::node(y)->backward(dy);
+  CHECK(dy[0].to_vector<double>() == std::vector<double>{1, 1, 1});
 }

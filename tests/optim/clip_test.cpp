@@ -104,3 +104,11 @@ TEST_CASE("a step guard without clipping leaves the gradients") {
   CHECK(guard.step(optimizer) == 5);
   CHECK(w.to_vector<double>()[0] == before - 3);
 }
+
+TEST_CASE("a gradient that two parameters share is scaled once") {
+  const std::vector<Tensor> list{make_parameter({3}, 1), make_parameter({3}, 2)};
+  const Tensor shared = from_vector<float>({3, 0, 4}, {3});
+  for (const Tensor& parameter : list) parameter.set_grad(shared);
+  optim::clip_grad_norm(list, 1);
+  CHECK(norm_in_double(list) == doctest::Approx(1).epsilon(1e-6));
+}

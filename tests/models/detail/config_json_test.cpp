@@ -49,6 +49,21 @@ TEST_CASE("a key unlike any other is kept, but not among our own") {
         }) == "config: unknown key \"tenet.resid\"; did you mean \"tenet.residual\"");
 }
 
+TEST_CASE("a damaged state is said in words") {
+  const auto error = [](const std::string& text) {
+    const json state = json::parse(text);
+    return error_of([&] { get_state<int64_t>(state, "step", "out/state.json", 0); });
+  };
+  CHECK(error(R"({"step": 3})").empty());
+  CHECK(error("{}") == "train: \"out/state.json\" has no \"step\"; the checkpoint is damaged");
+  CHECK(error(R"({"step": "3"})") ==
+        "train: \"out/state.json\" has \"step\" \"3\", expected an integer; the checkpoint is "
+        "damaged");
+  CHECK(
+      error(R"({"step": -3})") ==
+      "train: \"out/state.json\" has \"step\" -3, expected at least 0; the checkpoint is damaged");
+}
+
 TEST_CASE("what is wrong with a file is said") {
   const ScratchFolder folder;
   const std::string path = folder / "config.json";
