@@ -57,8 +57,8 @@ class Scalar {
   int64_t integer_;
 };
 
-/// The number of an integer type that is nearest to an integer `number`; other types' and numbers as
-/// they are.
+/// The number of an integer type that is nearest to an integer `number`; with other types or
+/// numbers, `number` itself.
 Scalar saturated(const Scalar& number, DType dtype);
 
 /// The type of `dtype op scalar`.

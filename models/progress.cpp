@@ -30,13 +30,6 @@ size_t terminal_width(std::FILE* out) {
 
 }  // namespace
 
-std::string with_commas(int64_t n) {
-  std::string digits = std::to_string(n);
-  const int64_t first = n < 0 ? 1 : 0;
-  for (int64_t i = std::ssize(digits) - 3; i > first; i -= 3) digits.insert(i, 1, ',');
-  return digits;
-}
-
 std::string readable_bytes(int64_t bytes) {
   return scaled(static_cast<double>(bytes), std::array{" B", " kB", " MB", " GB", " TB"});
 }

@@ -1,6 +1,8 @@
 /// The line that shows how far a training run is.
 #pragma once
 
+#include <tenet/core/detail/text.h>
+
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -21,8 +23,7 @@ struct Progress {
 /// MB`
 std::string progress_line(const Progress& progress);
 
-/// 1234567 -> "1,234,567".
-std::string with_commas(int64_t n);
+using detail::with_commas;
 
 /// Bytes in units of 10^3, three digits: "999 B", "4.10 kB", "618 MB", "1.25 GB".
 std::string readable_bytes(int64_t bytes);

@@ -1,4 +1,5 @@
 #include <tenet/core/detail/core_kernels.h>
+#include <tenet/core/detail/text.h>
 #include <tenet/core/grad_mode.h>
 #include <tenet/core/node.h>
 #include <tenet/core/replay.h>
@@ -156,14 +157,6 @@ class StateMatch {
   std::vector<std::pair<Tensor, Tensor>> pairs_;
 };
 
-std::string with_thousands(int64_t count) {
-  std::string digits = std::to_string(count);
-  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<size_t>(at), 1, ',');
-  }
-  return digits;
-}
-
 class Tree : public Fields {
  public:
   explicit Tree(const Module& module) { (*this)("", const_cast<Module&>(module)); }
@@ -178,7 +171,7 @@ class Tree : public Fields {
     const int64_t count = module.parameter_count();
     text += fmt::format("{:{}}{}{}, {} parameter{}\n", "", 2 * depth_,
                         root || name.empty() ? "" : name + ": ", module.describe(),
-                        with_thousands(count), count == 1 ? "" : "s");
+                        detail::with_commas(count), count == 1 ? "" : "s");
     parent_length_ = path().empty() ? 0 : path().size() + 1;
     ++depth_;
     Fields::visit(module);

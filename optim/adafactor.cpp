@@ -24,8 +24,8 @@ struct Geometry {
 
 }  // namespace
 
-Adafactor::Adafactor(ParameterList parameters, AdafactorOptions options)
-    : Optimizer(std::move(parameters), options.learning_rate, "adafactor"), options_(options) {
+Adafactor::Adafactor(const ParameterList& parameters, AdafactorOptions options)
+    : Optimizer(parameters, options.learning_rate, "adafactor"), options_(options) {
   check(options.clipping_threshold > 0 && static_cast<float>(options.eps1) > 0,
         "adafactor: clipping_threshold is {} and eps1 {}; both must be positive",
         options.clipping_threshold, options.eps1);

@@ -24,7 +24,7 @@ struct AdafactorOptions {
 /// without momentum.
 class Adafactor : public Optimizer {
  public:
-  explicit Adafactor(ParameterList parameters, AdafactorOptions options = {});
+  explicit Adafactor(const ParameterList& parameters, AdafactorOptions options = {});
 
  protected:
   void update(const std::vector<Active>& active, int64_t step) override;

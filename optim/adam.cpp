@@ -5,13 +5,11 @@
 
 namespace tenet::optim {
 
-Adam::Adam(ParameterList parameters, AdamOptions options)
-    : Adam(std::move(parameters), options, "adam", false) {}
+Adam::Adam(const ParameterList& parameters, AdamOptions options)
+    : Adam(parameters, options, "adam", false) {}
 
-Adam::Adam(ParameterList parameters, AdamOptions options, std::string name, bool decoupled)
-    : Optimizer(std::move(parameters), options.learning_rate, name),
-      options_(options),
-      decoupled_(decoupled) {
+Adam::Adam(const ParameterList& parameters, AdamOptions options, std::string name, bool decoupled)
+    : Optimizer(parameters, options.learning_rate, name), options_(options), decoupled_(decoupled) {
   check(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1,
         "{}: beta1 is {} and beta2 {}; both must lie in [0, 1)", name, options.beta1,
         options.beta2);
@@ -25,6 +23,7 @@ Adam::Adam(ParameterList parameters, AdamOptions options, std::string name, bool
 
 void Adam::update(const std::vector<Active>& active, int64_t step) {
   std::vector<detail::AdamTensor> tensors;
+  tensors.reserve(active.size());
   for (const auto& [index, value, gradient] : active) {
     tensors.push_back({.w = view(value),
                        .dw = view(gradient),
@@ -42,8 +41,8 @@ void Adam::update(const std::vector<Active>& active, int64_t step) {
                               .decay = decoupled_ ? learning_rate() * decay : 0});
 }
 
-AdamW::AdamW(ParameterList parameters, AdamWOptions options)
-    : Adam(std::move(parameters),
+AdamW::AdamW(const ParameterList& parameters, AdamWOptions options)
+    : Adam(parameters,
            {options.learning_rate, options.beta1, options.beta2, options.eps, options.weight_decay},
            "adamw", true) {}
 

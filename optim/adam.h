@@ -17,10 +17,10 @@ struct AdamOptions {
 /// Kingma and Ba, "Adam" (2015), algorithm 1. t counts steps of the optimizer.
 class Adam : public Optimizer {
  public:
-  explicit Adam(ParameterList parameters, AdamOptions options = {});
+  explicit Adam(const ParameterList& parameters, AdamOptions options = {});
 
  protected:
-  Adam(ParameterList parameters, AdamOptions options, std::string name, bool decoupled);
+  Adam(const ParameterList& parameters, AdamOptions options, std::string name, bool decoupled);
   void update(const std::vector<Active>& active, int64_t step) override;
 
  private:
@@ -39,7 +39,7 @@ struct AdamWOptions {
 /// Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019), algorithm 2.
 class AdamW : public Adam {
  public:
-  explicit AdamW(ParameterList parameters, AdamWOptions options = {});
+  explicit AdamW(const ParameterList& parameters, AdamWOptions options = {});
 };
 
 }  // namespace tenet::optim

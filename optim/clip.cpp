@@ -7,27 +7,40 @@
 namespace tenet::optim {
 namespace {
 
-/// The gradients, each made contiguous, and a tensor of its own where another shares its bytes.
+/// The gradients, contiguous.
 std::vector<Tensor> gradients_of(const std::vector<Tensor>& parameters) {
   std::vector<Tensor> gradients;
+  for (const Tensor& parameter : parameters) {
+    const Tensor gradient = parameter.grad();
+    if (gradient.defined()) gradients.push_back(gradient.detach().contiguous());
+  }
+  return gradients;
+}
+
+/// Makes every gradient one that can be scaled in place: contiguous, outside the graph, and the
+/// only one on its bytes.
+void separate_gradients(const std::vector<Tensor>& parameters) {
   std::set<const detail::Storage*> seen;
   for (const Tensor& parameter : parameters) {
     const Tensor gradient = parameter.grad();
     if (!gradient.defined()) continue;
     const bool first = seen.insert(gradient.body().storage.get()).second;
-    const bool shared = !first || gradient.requires_grad();
-    if (shared || !gradient.is_contiguous()) parameter.set_grad(gradient.detach().clone());
-    gradients.push_back(parameter.grad());
+    const bool separate = first && !gradient.requires_grad() && gradient.is_contiguous();
+    if (!separate) parameter.set_grad(gradient.detach().clone());
   }
-  return gradients;
+}
+
+std::vector<View> views_of(const std::vector<Tensor>& tensors) {
+  std::vector<View> views;
+  views.reserve(tensors.size());
+  for (const Tensor& tensor : tensors) views.push_back(view(tensor));
+  return views;
 }
 
 double norm_of(const std::vector<Tensor>& gradients) {
   if (gradients.empty()) return 0;
-  std::vector<View> views;
-  for (const Tensor& gradient : gradients) views.push_back(view(gradient));
   double sum = 0;
-  detail::square_sum_kernel(gradients[0].device(), views, &sum);
+  detail::square_sum_kernel(gradients[0].device(), views_of(gradients), &sum);
   return std::sqrt(sum);
 }
 
@@ -39,15 +52,12 @@ double gradient_norm(const std::vector<Tensor>& parameters) {
 
 double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm) {
   check(max_norm > 0, "clip_grad_norm: max_norm is {}; it must be positive", max_norm);
-  const std::vector<Tensor> gradients = gradients_of(parameters);
-  const double norm = norm_of(gradients);
+  const double norm = gradient_norm(parameters);
   if (!std::isfinite(norm) || norm <= max_norm) return norm;
-  std::vector<View> views;
-  for (const Tensor& gradient : gradients) {
-    views.push_back(view(gradient));
-    gradient.bump_version();
-  }
-  detail::scale_kernel(gradients[0].device(), views, max_norm / norm);
+  separate_gradients(parameters);
+  const std::vector<Tensor> gradients = gradients_of(parameters);
+  for (const Tensor& gradient : gradients) gradient.bump_version();
+  detail::scale_kernel(gradients[0].device(), views_of(gradients), max_norm / norm);
   return norm;
 }
 

@@ -11,7 +11,7 @@ ParameterList::ParameterList(const std::vector<Tensor>& tensors) {
   for (const Tensor& tensor : tensors) named_.emplace_back(std::to_string(named_.size()), tensor);
 }
 
-Optimizer::Optimizer(ParameterList parameters, double learning_rate, std::string name)
+Optimizer::Optimizer(const ParameterList& parameters, double learning_rate, std::string name)
     : name_(std::move(name)), learning_rate_(learning_rate) {
   check(!parameters.named().empty(), "{}: no parameters", name_);
   check(learning_rate >= 0, "{}: learning_rate is {}; it must not be negative", name_,

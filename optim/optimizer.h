@@ -59,7 +59,7 @@ class Optimizer {
   };
 
   /// Error: no parameters, one given twice, or one that is not floating-point or not contiguous.
-  Optimizer(ParameterList parameters, double learning_rate, std::string name);
+  Optimizer(const ParameterList& parameters, double learning_rate, std::string name);
 
   /// Adds to every parameter a zero tensor of state, of the std::optional<Shape> that
   /// `shape(parameter)` gives.

@@ -3,8 +3,8 @@
 
 namespace tenet::optim {
 
-Sgd::Sgd(ParameterList parameters, SgdOptions options)
-    : Optimizer(std::move(parameters), options.learning_rate, "sgd"), options_(options) {
+Sgd::Sgd(const ParameterList& parameters, SgdOptions options)
+    : Optimizer(parameters, options.learning_rate, "sgd"), options_(options) {
   check(options.momentum >= 0 && options.weight_decay >= 0,
         "sgd: momentum is {} and weight_decay {}; neither may be negative", options.momentum,
         options.weight_decay);
@@ -17,6 +17,7 @@ Sgd::Sgd(ParameterList parameters, SgdOptions options)
 
 void Sgd::update(const std::vector<Active>& active, int64_t) {
   std::vector<detail::SgdTensor> tensors;
+  tensors.reserve(active.size());
   for (const auto& [index, value, gradient] : active) {
     tensors.push_back({.w = view(value),
                        .dw = view(gradient),

@@ -16,7 +16,7 @@ struct SgdOptions {
 /// nesterov, w -= learning_rate (dw + momentum u). Sutskever et al. (2013).
 class Sgd : public Optimizer {
  public:
-  explicit Sgd(ParameterList parameters, SgdOptions options = {});
+  explicit Sgd(const ParameterList& parameters, SgdOptions options = {});
 
  protected:
   void update(const std::vector<Active>& active, int64_t step) override;

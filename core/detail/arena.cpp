@@ -188,8 +188,7 @@ std::byte* Arena::allocate(int64_t bytes) {
   const int64_t size = round_up(bytes, alignment);
   const std::lock_guard lock(mutex_);
   if (std::byte* block = pool_for(size).allocate(size)) return block;
-  medium_.trim();
-  large_.trim();
+  trim_locked();
   return pool_for(size).allocate(size);
 }
 
@@ -209,6 +208,10 @@ int64_t Arena::reserved() const {
 
 void Arena::trim() {
   const std::lock_guard lock(mutex_);
+  trim_locked();
+}
+
+void Arena::trim_locked() {
   medium_.trim();
   large_.trim();
 }

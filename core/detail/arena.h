@@ -68,6 +68,7 @@ class Arena : public Allocator {
 
  private:
   BlockPool& pool_for(int64_t size);
+  void trim_locked();
 
   mutable std::mutex mutex_;
   BlockPool medium_{BlockPool::Fit::smallest}, large_{BlockPool::Fit::lowest_address};

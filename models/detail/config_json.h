@@ -1,5 +1,5 @@
-/// Reading config.json and state.json: what is wrong in it is said in words, and a misspelt key gets the nearest
-/// valid one.
+/// Reading config.json and state.json: what is wrong in them is said in words, and a misspelt key
+/// of a configuration gets the nearest valid one.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

@@ -118,8 +118,8 @@ template <class T>
     for (int r = 0; r < kLanes<T>; ++r) {
       if (r & half) continue;
       const Vector<T> top = row[r], bottom = row[r + half];
-      row[r] = __builtin_shuffle(top, bottom, low);
-      row[r + half] = __builtin_shuffle(top, bottom, high);
+      row[r] = shuffle(top, bottom, low);
+      row[r + half] = shuffle(top, bottom, high);
     }
   }
 }

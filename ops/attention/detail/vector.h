@@ -1,6 +1,8 @@
 /// Vectors of the widest size that this build's instruction set has, as GCC vector types.
 #pragma once
 
+#include <tenet/ops/detail/shuffle.h>
+
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -107,7 +109,7 @@ template <class T>
   IndexVector<T> lane;
   for (int i = 0; i < kLanes<T>; ++i) lane[i] = i;
   for (int half = kLanes<T> / 2; half > 0; half /= 2) {
-    value += __builtin_shuffle(value, lane ^ splat_index<T>(half));
+    value += shuffle(value, value, lane ^ splat_index<T>(half));
   }
   return value[0];
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tenet/core/dtype.h>
+#include <tenet/ops/detail/shuffle.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -107,8 +108,8 @@ template <class T>
     for (int i = 0; i < n; ++i) {
       if (i & half) continue;
       const V upper = out[i], lower = out[i + half];
-      out[i] = __builtin_shuffle(upper, lower, left);
-      out[i + half] = __builtin_shuffle(upper, lower, right);
+      out[i] = shuffle(upper, lower, left);
+      out[i + half] = shuffle(upper, lower, right);
     }
   }
 }
