@@ -91,7 +91,7 @@ struct OutputInfo {
 ///       Tensors backward(const Tensors& dy) override { return {mul(dy[0], y.get(*this))}; }
 ///       void saved(SavedFields& f) override { f("y", y); }
 ///     };
-class Node : public std::enable_shared_from_this<Node> {
+class Node : public detail::Disposable, public std::enable_shared_from_this<Node> {
  public:
   Node() = default;
   virtual ~Node();

@@ -87,7 +87,7 @@ Tensor replay_leaf(const Tensor& x);
 namespace detail {
 
 /// Rebuilds the inputs of one application of a reversible function from its outputs.
-class Restorer : public std::enable_shared_from_this<Restorer> {
+class Restorer : public Disposable, public std::enable_shared_from_this<Restorer> {
  public:
   Restorer(std::shared_ptr<ReversibleFunction> f, std::string name);
   ~Restorer();

@@ -6,7 +6,6 @@
 #include <mutex>
 #include <unordered_set>
 #include <utility>
-#include <vector>
 
 namespace tenet::detail {
 namespace {
@@ -96,21 +95,21 @@ void Storage::restore_copy(const std::byte* source) {
   restored_ = true;
 }
 
-void dispose(std::shared_ptr<void> object) noexcept {
-  thread_local std::vector<std::shared_ptr<void>>* queue = nullptr;
+void dispose(std::shared_ptr<Disposable> object) noexcept {
+  thread_local std::shared_ptr<Disposable>* pending = nullptr;
   if (!object || object.use_count() > 1) return;
-  if (queue) {
-    queue->push_back(std::move(object));
+  if (pending) {
+    object->next_to_go_ = std::move(*pending);
+    *pending = std::move(object);
     return;
   }
-  std::vector<std::shared_ptr<void>> pending;
-  queue = &pending;
-  pending.push_back(std::move(object));
-  while (!pending.empty()) {
-    const std::shared_ptr<void> next = std::move(pending.back());
-    pending.pop_back();
+  std::shared_ptr<Disposable> first = std::move(object);
+  pending = &first;
+  while (first) {
+    const std::shared_ptr<Disposable> next = std::move(first);
+    first = std::move(next->next_to_go_);
   }
-  queue = nullptr;
+  pending = nullptr;
 }
 
 std::string waiting_report(Device device) {

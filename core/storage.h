@@ -116,9 +116,20 @@ class StorageRef {
   Holder holder_ = Holder::user;
 };
 
+/// What dispose() can destroy: a link of a chain that may be long.
+class Disposable {
+ protected:
+  Disposable() = default;
+  ~Disposable() = default;
+
+ private:
+  friend void dispose(std::shared_ptr<Disposable> object) noexcept;
+  std::shared_ptr<Disposable> next_to_go_;
+};
+
 /// Destroys `object` now, or, while another destruction is under way on this thread, after it:
-/// chains of any length are taken down with constant stack.
-void dispose(std::shared_ptr<void> object) noexcept;
+/// chains of any length are taken down with constant stack, and no memory.
+void dispose(std::shared_ptr<Disposable> object) noexcept;
 
 /// One line per storage that waits to be released: the node, the shape and who still holds it.
 std::string waiting_report(Device device);

@@ -66,13 +66,13 @@ std::byte* BlockPool::allocate(int64_t size) {
 
 std::byte* BlockPool::take(std::byte* address, int64_t size) {
   const auto block = blocks_.find(address);
-  erase_free(block);
   const int64_t rest = block->second.size - size;
-  if (rest >= small_limit) {
+  const auto remainder = rest >= small_limit ? add_used(address + size, rest) : blocks_.end();
+  set_used(block);
+  if (remainder != blocks_.end()) {
     block->second.size = size;
-    insert_free(address + size, rest);
+    set_free(remainder);
   }
-  block->second.free = false;
   return address;
 }
 
@@ -92,7 +92,7 @@ bool BlockPool::grow(int64_t size) {
     if (range.top == range.begin) drop_last_range();
     return false;
   }
-  blocks_.emplace(range.top, Block{more, false});
+  add_used(range.top, more);
   std::byte* const begin = std::exchange(range.top, range.top + more);
   reserved_ += more;
   deallocate(begin);
@@ -101,6 +101,7 @@ bool BlockPool::grow(int64_t size) {
 
 bool BlockPool::new_range(int64_t size) {
   const int64_t length = std::max(range_size(), round_up(size, growth));
+  ranges_.reserve(ranges_.size() + 1);
   void* memory =
       mmap(nullptr, static_cast<size_t>(length), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return false;
@@ -118,22 +119,21 @@ void BlockPool::drop_last_range() {
 void BlockPool::deallocate(std::byte* data) {
   auto block = blocks_.find(data);
   const auto next = std::next(block);
-  if (next != blocks_.end() && next->second.free && next->first == data + block->second.size) {
+  if (next != blocks_.end() && next->second.free() && next->first == data + block->second.size) {
     block->second.size += next->second.size;
-    erase_free(next);
+    set_used(next);
     blocks_.erase(next);
   }
   if (block != blocks_.begin()) {
     const auto previous = std::prev(block);
-    if (previous->second.free && previous->first + previous->second.size == data) {
-      erase_free(previous);
+    if (previous->second.free() && previous->first + previous->second.size == data) {
+      set_used(previous);
       previous->second.size += block->second.size;
       blocks_.erase(block);
       block = previous;
     }
   }
-  block->second.free = true;
-  free_.emplace(block->second.size, block->first);
+  set_free(block);
 }
 
 /// The free block that ends at the range's top, or none.
@@ -141,17 +141,22 @@ BlockPool::Blocks::iterator BlockPool::last_free_block(const Range& range) {
   auto block = blocks_.lower_bound(range.top);
   if (block == blocks_.begin()) return blocks_.end();
   --block;
-  return block->second.free && block->first + block->second.size == range.top ? block
-                                                                              : blocks_.end();
+  return block->second.free() && block->first + block->second.size == range.top ? block
+                                                                                : blocks_.end();
 }
 
-void BlockPool::insert_free(std::byte* address, int64_t size) {
-  blocks_.emplace(address, Block{size, true});
-  free_.emplace(size, address);
+BlockPool::Blocks::iterator BlockPool::add_used(std::byte* address, int64_t size) {
+  FreeBlocks one{{size, address}};
+  return blocks_.emplace(address, Block{size, one.extract(one.begin())}).first;
 }
 
-void BlockPool::erase_free(Blocks::iterator block) {
-  free_.erase({block->second.size, block->first});
+void BlockPool::set_free(Blocks::iterator block) {
+  block->second.entry.value() = {block->second.size, block->first};
+  free_.insert(std::move(block->second.entry));
+}
+
+void BlockPool::set_used(Blocks::iterator block) {
+  block->second.entry = free_.extract({block->second.size, block->first});
 }
 
 void BlockPool::trim() {
@@ -163,9 +168,13 @@ void BlockPool::trim() {
     std::byte* const top = range.begin + round_up(used, growth);
     const int64_t returned = range.top - top;
     if (returned <= 0 || !give_back(top, range.top)) continue;
-    erase_free(last);
-    blocks_.erase(last);
-    if (top > begin) insert_free(begin, top - begin);
+    set_used(last);
+    last->second.size = top - begin;
+    if (top > begin) {
+      set_free(last);
+    } else {
+      blocks_.erase(last);
+    }
     range.top = top;
     reserved_ -= returned;
   }

@@ -31,9 +31,12 @@ class BlockPool {
   void trim();
 
  private:
+  using FreeBlocks = std::set<std::pair<int64_t, std::byte*>>;  // by size, then address
+  /// A block in use keeps the node of its entry among the free ones: to free it takes no memory.
   struct Block {
     int64_t size;
-    bool free;
+    FreeBlocks::node_type entry;
+    bool free() const { return entry.empty(); }
   };
   using Blocks = std::map<std::byte*, Block>;
   /// Addresses up to `end`, of which [begin, top) can be used.
@@ -46,12 +49,13 @@ class BlockPool {
   bool new_range(int64_t size);
   void drop_last_range();
   Blocks::iterator last_free_block(const Range& range);
-  void insert_free(std::byte* address, int64_t size);
-  void erase_free(Blocks::iterator block);
+  Blocks::iterator add_used(std::byte* address, int64_t size);
+  void set_free(Blocks::iterator block);
+  void set_used(Blocks::iterator block);
 
   Fit fit_;
-  Blocks blocks_;                                  // by address; they cover the ranges without gaps
-  std::set<std::pair<int64_t, std::byte*>> free_;  // by size, then address
+  Blocks blocks_;  // by address; they cover the ranges without gaps
+  FreeBlocks free_;
   std::vector<Range> ranges_;
   int64_t reserved_ = 0;
 };

@@ -47,12 +47,11 @@ template <class F, class T>
 [[gnu::always_inline]] inline void reduce_stretch(const F& f, typename F::Lane* lanes, const T* x,
                                                   int64_t step, int64_t n, int64_t first) {
   int64_t i = 0;
-  const auto one = [&] {
-    auto& lane = lanes[(first + i) % reduce_lanes];
-    lane = f.reduce(lane, x[i * step], first + i);
-    ++i;
+  const auto one = [&](int64_t at) {
+    auto& lane = lanes[(first + at) % reduce_lanes];
+    lane = f.reduce(lane, x[at * step], first + at);
   };
-  while (i < n && (first + i) % reduce_lanes != 0) one();
+  for (; i < n && (first + i) % reduce_lanes != 0; ++i) one(i);
   if (step == 1) {
     typename F::Lane local[reduce_lanes];
     for (int k = 0; k < reduce_lanes; ++k) local[k] = lanes[k];
@@ -61,7 +60,7 @@ template <class F, class T>
     }
     for (int k = 0; k < reduce_lanes; ++k) lanes[k] = local[k];
   }
-  while (i < n) one();
+  for (; i < n; ++i) one(i);
 }
 
 /// One block of one output.
