@@ -17,7 +17,7 @@ Tensor places(const Tensor& index, int64_t n, Device device, const char* op) {
         "{}: indices are {}; i64 or i32 is needed", op, index.dtype());
   check(index.device() == device, "{}: indices are on {}, the tensor is on {}", op, index.device(),
         device);
-  const Tensor result = index.detach().to(DType::i64).contiguous();
+  Tensor result = index.detach().to(DType::i64).contiguous();
   detail::check_index_kernel(device, view(result), n, detail::no_index, op);
   return result;
 }

@@ -36,7 +36,7 @@ struct LayerNormNode : Node {
     const auto wanted = [&](size_t i, const Shape& shape) {
       return needs_grad(i) ? empty_like(input, shape) : Tensor();
     };
-    const Tensors d{wanted(0, input.shape()), wanted(1, parameter), wanted(2, parameter)};
+    Tensors d{wanted(0, input.shape()), wanted(1, parameter), wanted(2, parameter)};
     detail::layer_norm_backward_kernel(
         dy.device(),
         {view_or_null(d[0]), view_or_null(d[1]), view_or_null(d[2]), view(dy), view(input),

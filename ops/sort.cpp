@@ -15,7 +15,7 @@ Tensor sorted_places(const Tensor& x, int axis, int64_t k, bool descending) {
   const NoGrad scope;
   Shape shape = x.shape();
   shape[axis] = k;
-  const Tensor indices = empty(shape, {DType::i64, x.device()});
+  Tensor indices = empty(shape, {DType::i64, x.device()});
   detail::argsort_kernel(x.device(), view(detail::move_to_back(indices, axis)),
                          view(detail::move_to_back(x, axis)), descending);
   return indices;

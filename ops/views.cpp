@@ -248,6 +248,7 @@ Tensor move_to_back(const Tensor& x, int axis) {
 
 Tensor move_from_back(const Tensor& x, int axis) {
   std::vector<int> axes;
+  axes.reserve(static_cast<size_t>(x.dim()));
   for (int i = 0; i < x.dim() - 1; ++i) axes.push_back(i);
   axes.insert(axes.begin() + axis, x.dim() - 1);
   return axis == x.dim() - 1 ? x : permute(x, axes);

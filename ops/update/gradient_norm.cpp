@@ -38,6 +38,7 @@ void scale(const View& x, double factor, int64_t begin, int64_t end) {
 
 std::vector<Block> blocks_of_views(const std::vector<View>& views) {
   std::vector<int64_t> sizes;
+  sizes.reserve(views.size());
   for (const View& v : views) sizes.push_back(v.numel());
   return blocks_of(sizes);
 }

@@ -43,7 +43,7 @@ struct Bf16Shape {
   int64_t m, n, k;
   bool a_transposed, b_transposed, add;
 
-  friend auto operator<=>(const Bf16Shape&, const Bf16Shape&) = default;
+  friend auto operator<=>(const Bf16Shape&, const Bf16Shape&) = default;  // NOLINT: not a null
 };
 
 /// A prepared product. Thread-safe; the caller brings scratch_bytes() of memory.
