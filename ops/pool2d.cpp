@@ -5,14 +5,14 @@
 namespace tenet {
 namespace {
 
-detail::Window window(const Tensor& x, Size2d kernel, const std::optional<Size2d>& stride_,
-                      Size2d padding, const char* op) {
+detail::Window window(const Tensor& x, Size2d kernel, Size2d stride_, Size2d padding,
+                      const char* op) {
   check(x.dim() == 4, "{}: x has shape {}, not (N, C, H, W)", op, x.shape());
   check(is_floating(promote(x.dtype(), x.dtype(), op)), "{}: dtype {} is not supported", op,
         x.dtype());
   check(x.size(2) >= 1 && x.size(3) >= 1 && x.size(2) <= INT32_MAX / x.size(3),
         "{}: x has shape {}; its planes must have 1 to {} elements", op, x.shape(), INT32_MAX);
-  const Size2d stride = stride_.value_or(kernel);
+  const Size2d stride = stride_ == Size2d(0) ? kernel : stride_;
   const detail::Window w{{x.size(2), kernel.height, stride.height, padding.height},
                          {x.size(3), kernel.width, stride.width, padding.width}};
   check_window(w, op);

@@ -10,18 +10,16 @@
 #include <tenet/core/view.h>
 #include <tenet/ops/size2d.h>
 
-#include <optional>
-
 namespace tenet {
 
 struct MaxPool2dOptions {
-  std::optional<Size2d> stride = {};  // the kernel's size by default
-  Size2d padding = 0;                 // at most half of the kernel
+  Size2d stride = 0;   // 0: the kernel's size
+  Size2d padding = 0;  // at most half of the kernel
 };
 
 struct AvgPool2dOptions {
-  std::optional<Size2d> stride = {};  // the kernel's size by default
-  Size2d padding = 0;                 // at most half of the kernel
+  Size2d stride = 0;              // 0: the kernel's size
+  Size2d padding = 0;             // at most half of the kernel
   bool count_include_pad = true;  // divide by the kernel's size; if not, by the elements that count
 };
 

@@ -7,6 +7,7 @@
 
 #include <exception>
 #include <mutex>
+#include <utility>
 
 namespace tenet::detail {
 
