@@ -59,8 +59,8 @@ class Anomaly {
 };
 bool anomaly_enabled();
 
-/// While it lives on this thread, matrix products and attention take f32 inputs in `dtype` (bf16 or
-/// f16) and accumulate in f32. Everything else keeps its types.
+/// While it lives on this thread, matrix products, convolutions and attention take f32 inputs in
+/// `dtype` (bf16 or f16) and accumulate in f32. Everything else keeps its types.
 class Autocast {
  public:
   explicit Autocast(std::optional<DType> dtype);

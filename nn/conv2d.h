@@ -16,8 +16,8 @@ struct Conv2dOptions {
   Generator* generator = nullptr;  // of the initial weights; null: default_generator()
 };
 
-/// y = conv2d(x, weight, bias): (N, in, H, W) -> (N, out, H', W'). weight (out, in / groups, KH, KW)
-/// and bias (out) start uniform on +-1 / sqrt(in / groups KH KW), as PyTorch's do.
+/// y = conv2d(x, weight, bias): (N, in, H, W) -> (N, out, H', W'). weight (out, in / groups, KH,
+/// KW) and bias (out) start uniform on +-1 / sqrt(in / groups KH KW), as PyTorch's do.
 class Conv2d : public Module {
  public:
   Conv2d(int64_t in, int64_t out, Size2d kernel, Conv2dOptions options = {});

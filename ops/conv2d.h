@@ -13,8 +13,8 @@ struct Conv2dOptions {
   int64_t groups = 1;
 };
 
-/// y[n, o, i, j] = bias[o] + sum_{c, a, b} weight[o, c, a, b] x[n, c', i s - p + a d, j s - p + b d]
-/// with stride s, padding p (zeros) and dilation d of the axis, where c' is channel c of o's group.
+/// y[n, o, i, j] = bias[o] + sum_{c, a, b} weight[o, c, a, b] x[n, c', i s - p + a d, j s - p +
+/// b d] with stride s, padding p (zeros) and dilation d of the axis, c' channel c of o's group.
 /// x (N, C, H, W), weight (O, C / groups, KH, KW), bias (O,) or undefined, y (N, O, H', W') with
 /// H' = floor((H + 2 p - d (KH - 1) - 1) / s) + 1.
 ///

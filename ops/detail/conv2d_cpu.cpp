@@ -2,6 +2,7 @@
 #include <tenet/core/memory.h>
 #include <tenet/core/parallel.h>
 #include <tenet/ops/conv2d.h>
+#include <tenet/ops/detail/depthwise.h>
 #include <tenet/ops/detail/patches.h>
 #include <tenet/ops/gemm/detail/gemm.h>
 
@@ -25,32 +26,6 @@ constexpr int64_t thread_work = int64_t{1} << 18;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-struct Sizes {
-  Window window;
-  int64_t images, groups, channels, outputs;  // the latter two of one group
-  int64_t windows, taps;                      // of one image; of one channel
-  int64_t rows;                               // patch rows of one group: channels * taps
-
-  Sizes(const View& x, const View& w, const View& y, const Conv2dOptions& o)
-      : window{{x.shape[2], w.shape[2], o.stride.height, o.padding.height, o.dilation.height},
-               {x.shape[3], w.shape[3], o.stride.width, o.padding.width, o.dilation.width}},
-        images(x.shape[0]),
-        groups(o.groups),
-        channels(w.shape[1]),
-        outputs(y.shape[1] / o.groups),
-        windows(window.windows()),
-        taps(window.taps()),
-        rows(channels * taps) {}
-
-  /// Where a group's channels of an image begin in x, and in y.
-  int64_t input(int64_t image, int64_t group) const {
-    return (image * groups + group) * channels * window.plane();
-  }
-  int64_t output(int64_t image, int64_t group) const {
-    return (image * groups + group) * outputs * windows;
-  }
-};
-
 /// Some whole images, or a stretch of the windows of one.
 struct Block {
   int64_t image, images, begin, end;
@@ -60,14 +35,14 @@ struct Block {
 
 /// All images in blocks of about `target` windows.
 struct Blocks {
-  Blocks(const Sizes& s, int64_t target)
+  Blocks(const ConvSizes& s, int64_t target)
       : s(s),
         images_each(std::max<int64_t>(target / s.windows, 1)),
         length(ceil_div(ceil_div(s.windows, ceil_div(s.windows, target)), 16) * 16),
         parts(ceil_div(s.windows, length)),
         sets(ceil_div(s.images, images_each)) {}
 
-  const Sizes& s;
+  const ConvSizes& s;
   int64_t images_each, length;
   int64_t parts;  // blocks that share their images
   int64_t sets;   // of images
@@ -114,7 +89,7 @@ MatrixView transposed(MatrixView m) {
 template <class T>
 class Patches {
  public:
-  Patches(const Sizes& s, const T* x, int64_t rows, int64_t windows)
+  Patches(const ConvSizes& s, const T* x, int64_t rows, int64_t windows)
       : s_(s),
         x_(x),
         in_place_(s.taps == 1 && s.window.columns.stride == 1 && s.window.rows.stride == 1 &&
@@ -133,7 +108,7 @@ class Patches {
   }
 
  private:
-  const Sizes& s_;
+  const ConvSizes& s_;
   const T* x_;
   bool in_place_;
   memory::Workspace<T> space_;
@@ -143,7 +118,7 @@ class Patches {
 template <class T>
 class Outputs {
  public:
-  Outputs(const Sizes& s, const T* dy, int64_t windows)
+  Outputs(const ConvSizes& s, const T* dy, int64_t windows)
       : s_(s), dy_(dy), space_(s.outputs * windows) {}
 
   MatrixView get(const Block& b, int64_t group) const {
@@ -159,18 +134,19 @@ class Outputs {
   }
 
  private:
-  const Sizes& s_;
+  const ConvSizes& s_;
   const T* dy_;
   memory::Workspace<T> space_;
 };
 
-/// sums (+)= weights patches: outputs x windows. In bf16 the order of a sum is promised to depend on
-/// the row of the first factor alone (Note [Order of products]), so there the windows are the rows.
+/// sums (+)= weights patches: outputs x windows. In bf16 the order of a sum is promised to depend
+/// on the row of the first factor alone (Note [Order of products]): there windows are the rows.
 template <class T>
 constexpr bool windows_are_rows = std::is_same_v<T, bf16>;
 
 template <class T>
-MatrixView sums_matrix(const Sizes& s, const Block& b, const memory::Workspace<Compute<T>>& sums) {
+MatrixView sums_matrix(const ConvSizes& s, const Block& b,
+                       const memory::Workspace<Compute<T>>& sums) {
   if (windows_are_rows<T>) return matrix(sums.data(), 1, s.outputs);
   return matrix(sums.data(), b.windows());
 }
@@ -188,7 +164,7 @@ void add_product(Gemm g) {
 /// y of a block from the sums of one group, some windows at a time where the
 /// sums stand transposed.
 template <class T>
-void write_output(const Sizes& s, const Block& b, int64_t group, const MatrixView& sums,
+void write_output(const ConvSizes& s, const Block& b, int64_t group, const MatrixView& sums,
                   const T* bias, T* y) {
   using C = Compute<T>;
   constexpr int64_t tile = 16;
@@ -212,7 +188,7 @@ void write_output(const Sizes& s, const Block& b, int64_t group, const MatrixVie
 }
 
 /// A size of blocks that gives every thread some; it changes no bits of y or dx.
-int64_t shared_target(const Sizes& s) {
+int64_t shared_target(const ConvSizes& s) {
   const int64_t fair = ceil_div(s.images * s.windows * s.groups, 4 * num_threads());
   return std::clamp<int64_t>(ceil_div(fair, 32) * 32, 32, block_windows);
 }
@@ -221,7 +197,8 @@ template <class T>
 void forward(const View& y, const View& x, const View& w, const View& bias,
              const Conv2dOptions& options) {
   using C = Compute<T>;
-  const Sizes s(x, w, y, options);
+  const ConvSizes s(x, w, y, options);
+  if (is_depthwise(s)) return depthwise_output(s, y, x, w, bias);
   const Blocks blocks(s, shared_target(s));
   const int64_t windows = blocks.most_windows();
   const int64_t tasks = blocks.sets * blocks.parts * s.groups;
@@ -258,7 +235,7 @@ template <class T>
 void add_gradients(const Blocks& blocks, int64_t set, int64_t group, Channels channels, const T* w,
                    const Outputs<T>& dy, Compute<T>* patches, Compute<T>* planes,
                    int64_t image_stride) {
-  const Sizes& s = blocks.s;
+  const ConvSizes& s = blocks.s;
   const int64_t rows = channels.count * s.taps;
   for (int64_t part = 0; part < blocks.parts; ++part) {
     const Block b = blocks.at(set, part);
@@ -278,7 +255,8 @@ void add_gradients(const Blocks& blocks, int64_t set, int64_t group, Channels ch
 template <class T>
 void input_gradient(const View& dx, const View& dy, const View& w, const Conv2dOptions& options) {
   using C = Compute<T>;
-  const Sizes s(dx, w, dy, options);
+  const ConvSizes s(dx, w, dy, options);
+  if (is_depthwise(s)) return depthwise_input(s, dx, dy, w);
   const Blocks blocks(s, shared_target(s));
   const int64_t shares = 2 * num_threads();  // in which threads divide the work evenly enough
   const int64_t least = ceil_div(shares, std::max<int64_t>(blocks.sets * s.groups, 1));
@@ -323,7 +301,8 @@ void input_gradient(const View& dx, const View& dy, const View& w, const Conv2dO
 template <class T>
 void weight_gradient(const View& dw, const View& dy, const View& x, const Conv2dOptions& options) {
   using C = Compute<T>;
-  const Sizes s(x, dw, dy, options);
+  const ConvSizes s(x, dw, dy, options);
+  if (is_depthwise(s)) return depthwise_weight(s, dw, dy, x);
   const Blocks blocks(s, block_windows);
   const int64_t splits =
       std::clamp<int64_t>(std::max(ceil_div(2 * num_threads(), s.groups), s.rows / block_rows), 1,
