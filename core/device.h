@@ -1,7 +1,7 @@
 /// Where a tensor's bytes are.
 #pragma once
 
-#include <fmt/format.h>
+#include <tenet/core/detail/formatter.h>
 
 #include <string>
 
@@ -26,8 +26,8 @@ std::string to_string(Device device);
 }  // namespace tenet
 
 template <>
-struct fmt::formatter<tenet::Device> : fmt::formatter<std::string> {
+struct fmt::formatter<tenet::Device> : tenet::detail::TextFormatter {
   auto format(tenet::Device device, format_context& out) const {
-    return fmt::formatter<std::string>::format(tenet::to_string(device), out);
+    return write(tenet::to_string(device), out);
   }
 };

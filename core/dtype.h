@@ -1,7 +1,7 @@
 /// Element types, promotion, and dispatch from a run-time type to a template.
 #pragma once
 
-#include <fmt/format.h>
+#include <tenet/core/detail/formatter.h>
 #include <tenet/core/error.h>
 #include <tenet/core/half.h>
 
@@ -109,8 +109,8 @@ using Compute = std::conditional_t<std::is_same_v<T, f16> || std::is_same_v<T, b
 }  // namespace tenet
 
 template <>
-struct fmt::formatter<tenet::DType> : fmt::formatter<const char*> {
+struct fmt::formatter<tenet::DType> : tenet::detail::TextFormatter {
   auto format(tenet::DType dtype, format_context& out) const {
-    return fmt::formatter<const char*>::format(tenet::to_string(dtype), out);
+    return write(tenet::to_string(dtype), out);
   }
 };

@@ -2,10 +2,9 @@
 /// refuse.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <stdexcept>
-#include <string>
 #include <utility>
 
 namespace tenet {
@@ -22,10 +21,14 @@ struct OutOfMemory : Error {
   using Error::Error;
 };
 
+namespace detail {
+[[noreturn]] void throw_error(fmt::string_view message, fmt::format_args args);
+}
+
 /// Throws Error with the formatted message.
 template <class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> message, Args&&... args) {
-  throw Error(fmt::format(message, std::forward<Args>(args)...));
+  detail::throw_error(message, fmt::make_format_args(args...));
 }
 
 /// Throws Error with the formatted message unless `condition` holds. Arguments are formatted only

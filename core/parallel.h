@@ -1,10 +1,9 @@
 /// CPU threads.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-
-#include <omp.h>
+#include <memory>
+#include <type_traits>
 
 namespace tenet {
 
@@ -12,19 +11,22 @@ namespace tenet {
 int num_threads();
 void set_num_threads(int count);
 
+namespace detail {
+using RangeFunction = void (*)(const void* fn, int64_t begin, int64_t end);
+void parallel_ranges(int64_t count, int64_t grain, RangeFunction call, const void* fn);
+}  // namespace detail
+
 /// Calls fn(begin, end) on disjoint ranges that cover [0, count), each at least `grain` long but
 /// the last. `fn` must not throw. Nested calls and small counts run on the calling thread.
 template <class F>
 void parallel_for(int64_t count, int64_t grain, F&& fn) {
-  const int64_t parts = std::min<int64_t>(num_threads(), count / std::max<int64_t>(grain, 1));
-  if (parts <= 1 || omp_in_parallel()) {
-    if (count > 0) fn(int64_t{0}, count);
-    return;
-  }
-#pragma omp parallel for schedule(static) num_threads(static_cast <int>(parts))
-  for (int64_t part = 0; part < parts; ++part) {
-    fn(count * part / parts, count * (part + 1) / parts);
-  }
+  using Function = std::remove_reference_t<F>;
+  detail::parallel_ranges(
+      count, grain,
+      [](const void* f, int64_t begin, int64_t end) {
+        (*static_cast<Function*>(const_cast<void*>(f)))(begin, end);
+      },
+      std::addressof(fn));
 }
 
 }  // namespace tenet

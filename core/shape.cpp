@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <tenet/core/error.h>
 #include <tenet/core/shape.h>
 

@@ -4,7 +4,7 @@
 /// feed-forward width, C chunk length, R hash rounds, N buckets, V vocabulary.
 #pragma once
 
-#include <fmt/format.h>
+#include <tenet/core/detail/formatter.h>
 
 #include <array>
 #include <cstdint>
@@ -70,8 +70,8 @@ int normalize_axis(int axis, int dim, const char* op);
 }  // namespace tenet
 
 template <>
-struct fmt::formatter<tenet::Shape> : fmt::formatter<std::string> {
+struct fmt::formatter<tenet::Shape> : tenet::detail::TextFormatter {
   auto format(const tenet::Shape& shape, format_context& out) const {
-    return fmt::formatter<std::string>::format(tenet::to_string(shape), out);
+    return write(tenet::to_string(shape), out);
   }
 };

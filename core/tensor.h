@@ -2,6 +2,7 @@
 /// autograd graph.
 #pragma once
 
+#include <tenet/core/detail/formatter.h>
 #include <tenet/core/device.h>
 #include <tenet/core/dtype.h>
 #include <tenet/core/error.h>
@@ -182,8 +183,8 @@ Tensor from_span(std::span<const T> values, Shape shape, TensorOptions options) 
 }  // namespace tenet
 
 template <>
-struct fmt::formatter<tenet::Tensor> : fmt::formatter<std::string> {
+struct fmt::formatter<tenet::Tensor> : tenet::detail::TextFormatter {
   auto format(const tenet::Tensor& tensor, format_context& out) const {
-    return fmt::formatter<std::string>::format(tensor.to_string(), out);
+    return write(tensor.to_string(), out);
   }
 };

@@ -2,6 +2,7 @@
 #include <tenet/models/atomic_file.h>
 #include <tenet/models/metrics.h>
 
+#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -61,13 +62,15 @@ MetricsLog::MetricsLog(std::string path, int64_t last_step) : path_(std::move(pa
     for (const Metrics& m : read_metrics(path_))
       if (m.step <= last_step) kept += to_line(m);
   atomic_write(path_, kept);
-  file_.open(path_, std::ios::app);
-  check(file_.is_open(), "metrics: cannot write \"{}\"", path_);
+  file_ = std::make_unique<std::ofstream>(path_, std::ios::app);
+  check(file_->is_open(), "metrics: cannot write \"{}\"", path_);
 }
 
+MetricsLog::~MetricsLog() = default;
+
 void MetricsLog::append(const Metrics& metrics) {
-  file_ << to_line(metrics) << std::flush;
-  check(file_.good(), "metrics: cannot write \"{}\"; is the disk full", path_);
+  *file_ << to_line(metrics) << std::flush;
+  check(file_->good(), "metrics: cannot write \"{}\"; is the disk full", path_);
 }
 
 }  // namespace tenet

@@ -2,7 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
+#include <iosfwd>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,12 +26,13 @@ class MetricsLog {
   /// Keeps the lines up to `last_step` (of a resumed run; 0 starts afresh) and drops those after
   /// it. Error: the file cannot be written.
   MetricsLog(std::string path, int64_t last_step);
+  ~MetricsLog();
 
   void append(const Metrics& metrics);
 
  private:
   std::string path_;
-  std::ofstream file_;
+  std::unique_ptr<std::ofstream> file_;
 };
 
 /// All lines in order; an unreadable last line, as a killed run leaves it, is left out; no file is

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <utility>
 
@@ -53,9 +54,9 @@ std::string progress_line(const Progress& p) {
                             readable_bytes(p.peak_bytes));
 }
 
-ProgressPrinter::ProgressPrinter(std::FILE* out, std::chrono::milliseconds interval)
-    : out_(out), terminal_(::isatty(::fileno(out)) == 1), interval_(interval) {
-  if (terminal_) interval_ = std::min(interval_, std::chrono::milliseconds(100));
+ProgressPrinter::ProgressPrinter(std::FILE* out, double seconds)
+    : out_(out), terminal_(::isatty(::fileno(out)) == 1), interval_(seconds) {
+  if (terminal_) interval_ = std::min(interval_, 0.1);
 }
 
 ProgressPrinter::~ProgressPrinter() { finish(); }
@@ -73,7 +74,8 @@ void ProgressPrinter::show(const std::string& line) {
 }
 
 void ProgressPrinter::update(const Progress& progress) {
-  const auto now = std::chrono::steady_clock::now();
+  const std::chrono::duration<double> since = std::chrono::steady_clock::now().time_since_epoch();
+  const double now = since.count();
   if (last_ && now - *last_ < interval_) {
     withheld_ = progress_line(progress);
     return;

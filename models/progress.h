@@ -3,7 +3,6 @@
 
 #include <tenet/core/detail/text.h>
 
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -31,11 +30,10 @@ std::string readable_bytes(int64_t bytes);
 /// Seconds as "03:21", "1:02:03" or "2d 03:04"; "--:--" if not finite.
 std::string readable_time(double seconds);
 
-/// Shows progress on a terminal by rewriting one line, elsewhere by a line every `interval`.
+/// Shows progress on a terminal by rewriting one line, elsewhere by a line every `seconds`.
 class ProgressPrinter {
  public:
-  explicit ProgressPrinter(std::FILE* out,
-                           std::chrono::milliseconds interval = std::chrono::seconds(10));
+  explicit ProgressPrinter(std::FILE* out, double seconds = 10);
   ProgressPrinter(const ProgressPrinter&) = delete;
   ProgressPrinter& operator=(const ProgressPrinter&) = delete;
   ~ProgressPrinter();
@@ -56,8 +54,8 @@ class ProgressPrinter {
   bool terminal_;
   bool line_open_ = false;
   std::string withheld_;
-  std::chrono::milliseconds interval_;
-  std::optional<std::chrono::steady_clock::time_point> last_;
+  double interval_;
+  std::optional<double> last_;  // seconds on the steady clock
 };
 
 }  // namespace tenet

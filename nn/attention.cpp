@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <tenet/nn/attention.h>
 #include <tenet/ops/attention/attention.h>
 #include <tenet/ops/attention/local_attention.h>

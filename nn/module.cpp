@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <tenet/core/detail/core_kernels.h>
 #include <tenet/core/detail/text.h>
 #include <tenet/core/grad_mode.h>

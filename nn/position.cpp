@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <tenet/nn/init.h>
 #include <tenet/nn/position.h>
 #include <tenet/ops/concatenate.h>

@@ -1,3 +1,5 @@
+#include <omp.h>
+
 #include <tenet/core/autograd.h>
 #include <tenet/ops/detail/lines.h>
 #include <tenet/ops/index.h>

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <tenet/core/detail/core_kernels.h>
 #include <tenet/core/grad_mode.h>
 #include <tenet/core/memory.h>

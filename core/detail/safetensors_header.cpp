@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <tenet/core/detail/safetensors_header.h>
 #include <tenet/core/error.h>
 

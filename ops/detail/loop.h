@@ -4,6 +4,7 @@
 #include <tenet/core/parallel.h>
 #include <tenet/core/view.h>
 
+#include <algorithm>
 #include <array>
 
 namespace tenet::detail {

@@ -6,6 +6,8 @@
 #include <tenet/core/philox.h>
 #include <tenet/core/view.h>
 
+#include <algorithm>
+
 namespace tenet::detail {
 
 /// Blocks of four words that are made together, and so many words.

@@ -60,7 +60,7 @@ TEST_CASE("outside a terminal a line appears only every interval, and the last o
   const ScratchFolder folder;
   std::FILE* out = std::fopen((folder / "out").c_str(), "w");
   {
-    ProgressPrinter printer(out, std::chrono::hours(1));
+    ProgressPrinter printer(out, 3600);
     Progress p = sample;
     for (p.step = 1; p.step <= 5; ++p.step) printer.update(p);
     printer.message("valid 2.400 bits/byte");
@@ -86,7 +86,7 @@ TEST_CASE("on a terminal one line is rewritten") {
   std::FILE* out = std::fopen(::ptsname(terminal), "w");
   REQUIRE(out != nullptr);
   {
-    ProgressPrinter printer(out, std::chrono::milliseconds(0));
+    ProgressPrinter printer(out, 0);
     printer.update(sample);
     printer.update(sample);
     printer.message("note");

@@ -4,6 +4,8 @@
 #include <tenet/core/memory.h>
 #include <tenet/ops/attention/detail/band_kernel.h>
 
+#include <algorithm>
+
 namespace tenet::detail::tiles {
 
 /// The keys that a mask shows, numbered without the others: what hidden keys hold and where they

@@ -1,8 +1,12 @@
 /// What the forward and backward kernels of LSH attention share.
 #pragma once
 
+#include <omp.h>
+
 #include <tenet/core/parallel.h>
 #include <tenet/ops/attention/detail/lsh_kernel.h>
+
+#include <algorithm>
 
 namespace tenet::detail::tiles {
 

@@ -1,3 +1,5 @@
+#include <omp.h>
+
 #include <tenet/core/memory.h>
 #include <tenet/ops/attention/detail/lsh.h>
 

@@ -1,3 +1,5 @@
+#include <omp.h>
+
 #include <tenet/ops/attention/detail/lsh_hash.h>
 
 #include <tenet/core/memory.h>

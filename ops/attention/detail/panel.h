@@ -9,6 +9,7 @@
 #include <tenet/core/philox.h>
 #include <tenet/ops/attention/detail/strip.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace tenet::detail::tiles {

@@ -1,3 +1,5 @@
+#include <omp.h>
+
 #include <tenet/core/error.h>
 #include <tenet/core/parallel.h>
 #include <tenet/ops/gemm/detail/engines.h>

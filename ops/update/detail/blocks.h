@@ -4,6 +4,7 @@
 #include <tenet/core/dtype.h>
 #include <tenet/core/parallel.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace tenet::detail {
