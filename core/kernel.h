@@ -10,8 +10,9 @@ template <class Signature>
 class Kernel;
 
 /// `Kernel<void(View, View)> exp_kernel{"exp"};` in ops/; `const bool filled =
-/// exp_kernel.fill(kind, &exp_cpu);` beside each implementation. Calling an empty slot is an Error
-/// that says how to get the kernel.
+/// exp_kernel.fill(kind, &exp_cpu);` beside each implementation. The first to fill a slot keeps it:
+/// those of a higher instruction set come first, Note [Kernels per level]. Calling an empty slot
+/// is an Error that says how to get the kernel.
 template <class... Args>
 class Kernel<void(Args...)> {
  public:
@@ -20,8 +21,9 @@ class Kernel<void(Args...)> {
   explicit constexpr Kernel(const char* name) : name_(name) {}
 
   bool fill(Device::Kind kind, Function function) {
-    functions_[static_cast<int>(kind)] = function;
-    return true;
+    Function& slot = functions_[static_cast<int>(kind)];
+    if (slot == nullptr) slot = function;
+    return slot == function;
   }
   void operator()(Device device, Args... args) const {
     const Function function = functions_[static_cast<int>(device.kind)];

@@ -1,4 +1,5 @@
 /// `reformer info`.
+#include <tenet/core/cpu_level.h>
 #include <tenet/models/atomic_file.h>
 #include <tenet/models/checkpoint.h>
 #include <tenet/models/detail/commands.h>
@@ -31,6 +32,7 @@ void print_config(const ReformerConfig& config) {
              config.residual == "exact" ? fmt::format(", 2^-{} units", config.fraction_bits) : "");
   fmt::print("positions   {}, vocabulary {}, byte offset {}\n", config.max_position_embeddings,
              config.vocab_size, config.byte_offset);
+  fmt::print("kernels     {}\n", cpu_level());
 }
 
 void run(const Flags& flags) {

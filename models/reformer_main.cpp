@@ -1,4 +1,5 @@
 /// The program `reformer`: train, evaluate, sample and inspect Reformer language models.
+#include <tenet/core/cpu_level.h>
 #include <tenet/core/error.h>
 #include <tenet/core/version.h>
 #include <tenet/models/detail/commands.h>
@@ -7,7 +8,8 @@
 
 int main(int argc, char** argv) {
   CLI::App app("Reformer language models over bytes: long sequences, little memory.");
-  app.set_version_flag("--version", std::string("reformer ") + tenet::version());
+  app.set_version_flag("--version", std::string("reformer ") + tenet::version() + ", " +
+                                        tenet::cpu_level() + " kernels");
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
   int exit_code = 0;

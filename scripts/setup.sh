@@ -4,6 +4,7 @@
 #   scripts/setup.sh build          what the library and its programs need
 #   scripts/setup.sh build test     and what scripts/test.sh needs
 #   scripts/setup.sh build test all    and what scripts/test.sh --all needs
+#   scripts/setup.sh build package  what scripts/package.sh needs
 #
 # Needs root or sudo, and only when something is missing.
 set -euo pipefail
@@ -16,6 +17,7 @@ build_packages=(
 )
 test_packages=(doctest-dev clang-format-14)
 all_packages=(clang-tidy-14 libomp-14-dev libbenchmark-dev)
+package_packages=(dpkg-dev file)
 
 wanted=()
 for list in "$@"; do
@@ -23,7 +25,8 @@ for list in "$@"; do
     build) wanted+=("${build_packages[@]}") ;;
     test) wanted+=("${test_packages[@]}") ;;
     all) wanted+=("${all_packages[@]}") ;;
-    *) echo "setup.sh: unknown list '$list'; lists are build, test and all" >&2; exit 2 ;;
+    package) wanted+=("${package_packages[@]}") ;;
+    *) echo "setup.sh: unknown list '$list'; lists are build, test, all and package" >&2; exit 2 ;;
   esac
 done
 

@@ -1,4 +1,5 @@
 #include <omp.h>
+#include <tenet/core/cpu_level.h>
 #include <tenet/core/error.h>
 #include <tenet/ops/gemm/detail/blocked.h>
 #include <tenet/ops/gemm/detail/gemm.h>
@@ -11,12 +12,21 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
+#include <string_view>
 
 namespace tenet::detail {
 namespace {
 
 using dnnl::memory;
+
+// A lower level than the processor's holds for oneDNN too. It listens before its first use only.
+const bool limited = [] {
+  if (cpu_level_lowered()) {
+    const bool v2 = std::string_view(cpu_level()) == "x86-64-v2";
+    dnnl_set_max_cpu_isa(v2 ? dnnl_cpu_isa_sse41 : dnnl_cpu_isa_avx2);
+  }
+  return true;
+}();
 
 const dnnl::engine& cpu_engine() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
@@ -26,17 +36,6 @@ const dnnl::engine& cpu_engine() {
 dnnl_stream_t this_threads_stream() {
   thread_local const dnnl::stream stream(cpu_engine());
   return stream.get();
-}
-
-std::mutex names_mutex;
-std::set<std::string>& names() {
-  static std::set<std::string> set;
-  return set;
-}
-
-void note_implementation(const std::string& name) {
-  const std::lock_guard lock(names_mutex);
-  names().insert(name);
 }
 
 /// Whether the rows of a rows x columns operand are dense enough to be BLAS's "no transpose".
@@ -242,11 +241,6 @@ class PrimitiveCache {
 std::shared_ptr<const Bf16Product> bf16_product(const Bf16Shape& shape) {
   static PrimitiveCache cache;
   return cache.get(shape);
-}
-
-std::vector<std::string> onednn_implementations() {
-  const std::lock_guard lock(names_mutex);
-  return {names().begin(), names().end()};
 }
 
 }  // namespace tenet::detail

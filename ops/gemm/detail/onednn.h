@@ -59,4 +59,7 @@ class Bf16Product {
 /// this machine.
 std::shared_ptr<const Bf16Product> bf16_product(const Bf16Shape& shape);
 
+/// Adds a name to onednn_implementations(), which all levels of kernels share.
+void note_implementation(const std::string& name);
+
 }  // namespace tenet::detail
