@@ -20,7 +20,7 @@ std::pair<Tensor, Tensor> ReversibleSequence::operator()(Tensor x) {
   x = Tensor();
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
-    auto coupling = std::make_shared<AdditiveCoupling>(block.f.function(), block.g.function(),
+    auto coupling = std::make_shared<AdditiveCoupling>(block.f.get(), block.g.get(),
                                                        fmt::format("{}.{}", options_.path, i),
                                                        block.f_name, block.g_name);
     streams = options_.reversible ? reversible(std::move(coupling), std::move(streams))

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tenet/nn/coupling.h>
+#include <tenet/nn/detail/module_handle.h>
 #include <tenet/nn/module.h>
 
 #include <concepts>
@@ -53,40 +54,7 @@ class ReversibleSequence : public Module {
   void fields(Fields& f) override;
 
  private:
-  /// A module of any type that maps a tensor to a tensor. Copies share the module until clone()
-  /// separates them.
-  class Part {
-   public:
-    template <class M>
-    explicit Part(std::shared_ptr<M> module)
-        : held_(std::make_unique<Held<M>>(std::move(module))) {}
-    Part(const Part& other) : held_(other.held_->copy()) {}
-    Part(Part&&) noexcept = default;
-    Part& operator=(Part&&) noexcept = default;
-
-    void fields(Fields& f, const std::string& name) { held_->fields(f, name); }
-    AdditiveCoupling::Function function() const { return held_->function(); }
-
-   private:
-    struct Holder {
-      virtual ~Holder() = default;
-      virtual std::unique_ptr<Holder> copy() const = 0;
-      virtual void fields(Fields& f, const std::string& name) = 0;
-      virtual AdditiveCoupling::Function function() const = 0;
-    };
-    template <class M>
-    struct Held : Holder {
-      explicit Held(std::shared_ptr<M> m) : module(std::move(m)) {}
-      std::unique_ptr<Holder> copy() const override { return std::make_unique<Held>(module); }
-      void fields(Fields& f, const std::string& name) override { f(name, module); }
-      AdditiveCoupling::Function function() const override {
-        return [module = module](const Tensor& x) { return (*module)(x); };
-      }
-      std::shared_ptr<M> module;
-    };
-    std::unique_ptr<Holder> held_;
-  };
-
+  using Part = detail::ModuleHandle<AdditiveCoupling::Function>;
   struct Block {
     Part f, g;
     std::string f_name, g_name;
