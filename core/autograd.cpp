@@ -221,6 +221,7 @@ Tensors Walk::call(Visit& visit) {
         node.name());
   check(!options_.create_graph || !node.once_differentiable(),
         "{}: has no second derivative; use it without create_graph", node.name());
+  const detail::TraceSpan span(trace::Kind::backward, node.name(), &node);
   const detail::GivenGradients given(visit.grads);
   Tensors gradients = node.backward(visit.grads);
   check(gradients.size() == node.edges().size(), "{}: backward returned {} gradients for {} inputs",
@@ -292,6 +293,7 @@ Tensors walk(const std::vector<Edge>& roots, Tensors droots, const std::vector<E
              const WalkOptions& options) {
   const GradModeScope mode({.enabled = options.create_graph});
   const memory::Scope category(memory::Category::workspace);
+  const TraceSpan span(trace::Kind::walk, options.accumulate_in_leaves ? "backward" : "grad");
   return Walk(targets, options).run(roots, std::move(droots));
 }
 

@@ -21,4 +21,25 @@ std::vector<std::pair<std::string, Tensor>> saved(const Node& node);
 /// "softmax #12".
 std::string label(const Node& node);
 
+/// Every node that `tensor` depends on, each once, the nearest first. Empty outside the graph.
+std::vector<std::shared_ptr<Node>> nodes(const Tensor& tensor);
+
+/// Names for leaves: what nn::Module::named_parameters() gives, say.
+using Names = std::vector<std::pair<std::string, Tensor>>;
+
+struct DotOptions {
+  Names names = {};
+  int64_t max_nodes = 200;  // the nearest are drawn; the rest becomes one node that counts them
+};
+
+/// The graph below y in Graphviz's language: each op with the shapes of its results and what it
+/// saved, with bytes; leaves by name; reversible nodes and what they freed and will rebuild. Data
+/// flows along the arrows; dashed ones lead to what a reversible function captured, dotted ones
+/// from a node to the owner of what it freed.
+///
+///     std::ofstream("graph.dot") << graph::dot(loss, {.names = model.named_parameters()});
+///
+/// and then `dot -Tsvg graph.dot -o graph.svg`. Errors: y has no graph; max_nodes < 1.
+std::string dot(const Tensor& y, const DotOptions& options = {});
+
 }  // namespace tenet::graph

@@ -1,6 +1,7 @@
 /// Kernel slots: one function pointer per device, filled by ops/ for the CPU and by cuda/ for CUDA.
 #pragma once
 
+#include <tenet/core/detail/trace_hook.h>
 #include <tenet/core/device.h>
 #include <tenet/core/error.h>
 
@@ -30,6 +31,7 @@ class Kernel<void(Args...)> {
     check(function != nullptr, "{}: no {} kernel in this build{}", name_,
           device.is_cpu() ? "cpu" : "cuda",
           device.is_cpu() ? "" : "; configure with -DTENET_CUDA=ON");
+    const detail::TraceSpan span(trace::Kind::kernel, name_);
     function(static_cast<Args&&>(args)...);
   }
   bool filled(Device::Kind kind) const { return functions_[static_cast<int>(kind)] != nullptr; }

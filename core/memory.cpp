@@ -1,4 +1,5 @@
 #include <tenet/core/detail/arena.h>
+#include <tenet/core/detail/trace_hook.h>
 #include <tenet/core/error.h>
 #include <tenet/core/memory.h>
 #include <tenet/core/storage.h>
@@ -124,6 +125,7 @@ Buffer::Buffer(int64_t bytes, Device device, Category category)
   if (!injected_failure()) data_ = p.allocator->allocate(bytes);
   if (!data_) out_of_memory(bytes, device);
   p.add(category_, bytes_);
+  if (detail::tracer) detail::trace_memory(data_, device_);
 }
 
 Buffer::~Buffer() {
@@ -131,6 +133,7 @@ Buffer::~Buffer() {
   Pool& p = pool(device_);
   p.add(category_, -bytes_);
   p.allocator->deallocate(data_, bytes_);
+  if (detail::tracer) detail::trace_memory(nullptr, device_);
 }
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
@@ -146,6 +149,7 @@ void Buffer::set_category(Category category) {
   pool(device_).add(category_, -bytes_);
   pool(device_).add(category, bytes_);
   category_ = category;
+  if (detail::tracer) detail::trace_memory(nullptr, device_);
 }
 
 }  // namespace memory

@@ -37,8 +37,9 @@ void reset_peak(Device device = Device::cpu());
 /// Returns cached memory to the system.
 void trim(Device device = Device::cpu());
 
-/// A table of live and peak bytes by category, and each input of a reversible node that could not
-/// be released yet: which node waits for which shape, and who still holds it.
+/// A table of live and peak bytes by category, what reversible nodes have released, and each of
+/// their inputs that could not be released yet: which node waits for which shape, and who still
+/// holds it. trace::record() shows the same over time.
 std::string report(Device device = Device::cpu());
 
 /// Buffers allocated on this thread while the scope lives count under `category`.

@@ -99,7 +99,8 @@ void Node::initialize(std::string_view name, std::vector<Edge> edges) {
 void Node::add_output(Tensor& y) {
   detail::TensorBody& body = y.body();
   check(!body.node, "{}: an op's output must be a new tensor outside the graph", name_);
-  outputs_.push_back({body.shape, grad_dtype(body.dtype), body.storage->device(), {}, {}});
+  outputs_.push_back(
+      {body.shape, grad_dtype(body.dtype), body.storage->device(), {}, {}, body.dtype});
   body.node = shared_from_this();
   body.slot = static_cast<int>(outputs_.size()) - 1;
 }
@@ -118,7 +119,8 @@ void Node::release_saved() {
 
 Leaf::Leaf(const Tensor& tensor) {
   initialize("leaf", {});
-  outputs().push_back({tensor.shape(), grad_dtype(tensor.dtype()), tensor.device(), {}, {}});
+  outputs().push_back(
+      {tensor.shape(), grad_dtype(tensor.dtype()), tensor.device(), {}, {}, tensor.dtype()});
 }
 
 Tensors Leaf::backward(const Tensors&) { return {}; }

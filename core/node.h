@@ -5,6 +5,7 @@
 /// shape.
 #pragma once
 
+#include <tenet/core/detail/trace_hook.h>
 #include <tenet/core/grad_mode.h>
 #include <tenet/core/tensor.h>
 
@@ -82,6 +83,7 @@ struct OutputInfo {
   Device device;
   std::vector<std::function<Tensor(const Tensor&)>> hooks;
   std::shared_ptr<Tensor> retained;  // where retain_grad() keeps the gradient
+  DType dtype = DType::f32;          // of the output itself
 };
 
 /// One op's place in the graph. Derive, list the saved fields, and write backward():
@@ -111,6 +113,8 @@ class Node : public detail::Disposable, public std::enable_shared_from_this<Node
   /// Runs once for every node of a walk when the walk is over, also after an exception.
   virtual void end_walk() noexcept {}
   virtual bool is_leaf() const { return false; }
+  /// What rebuilds the inputs of a reversible node; null for all others.
+  virtual const detail::Restorer* rebuilder() const { return nullptr; }
 
   const std::string& name() const { return name_; }
   /// Creation order; larger is later.
@@ -170,6 +174,9 @@ N* record_list(std::string_view name, const std::vector<Tensor*>& outputs,
     if (anomaly_enabled()) {
       for (const Tensor* y : outputs) detail::observe_untracked(name, *y);
     }
+    if (detail::tracer) {
+      detail::trace_op(name, outputs.data(), outputs.size(), inputs, count, nullptr);
+    }
     return nullptr;
   }
   if (outputs.empty()) return nullptr;  // nothing would own the node
@@ -178,6 +185,9 @@ N* record_list(std::string_view name, const std::vector<Tensor*>& outputs,
   for (Tensor* y : outputs) node->add_output(*y);
   if (anomaly_enabled()) {
     detail::observe(*node, outputs.data(), outputs.size(), inputs, count);
+  }
+  if (detail::tracer) {
+    detail::trace_op(name, outputs.data(), outputs.size(), inputs, count, node.get());
   }
   return node.get();
 }

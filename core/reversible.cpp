@@ -15,6 +15,8 @@ class ReversibleNode : public detail::ReplayedNode {
  public:
   std::shared_ptr<Restorer> restorer;
 
+  const Restorer* rebuilder() const override { return restorer.get(); }
+
   Tensors backward(const Tensors& dy) override {
     check_captured();
     restorer->bring_back_outputs();
@@ -238,6 +240,7 @@ void Restorer::restore() {
   const NoGrad scope;
   const memory::Scope category(memory::Category::workspace);
   const ReplayScope replay(record_, ReplayScope::Mode::replay);
+  const TraceSpan span(trace::Kind::replay, name_);
   const Autocast autocast(record_.autocast);
   Tensors y;
   for (const Saved& output : outputs_) {
@@ -284,6 +287,7 @@ Tensors Restorer::put_back(Tensors x) {
       target->restore_copy(source.data());
     }
     ++reversible_counters().rebuilds;
+    if (tracer) trace_rebuild(name_, inputs_[i].shape, target->bytes());
     x[i] = over_storage(*target, x[i]);
   }
   return x;

@@ -1,3 +1,4 @@
+#include <tenet/core/detail/trace_hook.h>
 #include <tenet/core/reversible.h>
 #include <tenet/core/storage.h>
 
@@ -72,6 +73,7 @@ void Storage::release_if_unused() {
   freed = std::move(buffer_);
   data_ = nullptr;
   ++reversible_counters().releases;
+  if (tracer) trace_release(restorer_->name(), restorer_->shape_of(*this), bytes_);
 }
 
 void Storage::let_go() {
@@ -113,15 +115,30 @@ void dispose(std::shared_ptr<Disposable> object) noexcept {
 }
 
 std::string waiting_report(Device device) {
-  std::string text;
-  const std::lock_guard lock(waiting().mutex);
-  for (const Storage* storage : waiting().storages) {
-    if (storage->device() != device || storage->released()) continue;
-    text +=
-        fmt::format("{} waits to release {}: {} tensor(s) and {} saved by other nodes hold it\n",
-                    storage->restorer()->name(), storage->restorer()->shape_of(*storage),
-                    storage->users(), storage->savers());
+  std::vector<std::string> lines;
+  int64_t freed = 0, freed_bytes = 0;
+  {
+    const std::lock_guard lock(waiting().mutex);
+    for (const Storage* storage : waiting().storages) {
+      if (storage->device() != device) continue;
+      if (storage->released()) {
+        ++freed;
+        freed_bytes += storage->bytes();
+        continue;
+      }
+      lines.push_back(
+          fmt::format("{} waits to release {}: {} tensor(s) and {} saved by other nodes hold it\n",
+                      storage->restorer()->name(), storage->restorer()->shape_of(*storage),
+                      storage->users(), storage->savers()));
+    }
   }
+  std::sort(lines.begin(), lines.end());
+  std::string text;
+  if (freed > 0) {
+    text = fmt::format("{} tensor(s) of {} bytes are released until the backward pass\n", freed,
+                       freed_bytes);
+  }
+  for (const std::string& line : lines) text += line;
   return text;
 }
 

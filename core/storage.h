@@ -43,6 +43,7 @@ class Storage {
   std::shared_ptr<const std::atomic<uint32_t>> version_counter() const { return version_; }
 
   void set_category(memory::Category category) { buffer_.set_category(category); }
+  memory::Category category() const { return buffer_.category(); }
 
   int users() const { return count(Holder::user); }
   int savers() const { return count(Holder::saver); }

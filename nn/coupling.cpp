@@ -1,4 +1,5 @@
 #include <tenet/core/grad_mode.h>
+#include <tenet/core/trace.h>
 #include <tenet/nn/coupling.h>
 #include <tenet/ops/arithmetic.h>
 #include <tenet/ops/stream.h>
@@ -25,6 +26,7 @@ AdditiveCoupling::AdditiveCoupling(Function f, Function g, std::string name,
 
 Tensor AdditiveCoupling::Part::operator()(const Tensor& x) const {
   const ReplaySection part(section);
+  const trace::Scope scope(name);
   Tensor y = function(x.dtype() == DType::fixed32 ? decode(x) : x);
   check(y.shape() == x.shape(), "{}: the function gives shape {} for a stream of shape {}", name,
         y.shape(), x.shape());

@@ -24,8 +24,9 @@ struct InvertibleMixingOptions {
 /// The streams, any number, count as one tensor joined along `axis`. `vectors` (K, channels).
 /// Reflections and not an LU decomposition (the two choices for Glow's 1x1 convolution): Q stays
 /// orthogonal whatever is learned, so that inversion needs no triangular solve, rounding errors add
-/// up over depth and never multiply, and log|det Q| is 0 and no output. Tomczak & Welling, "Improving
-/// Variational Auto-Encoders using Householder Flow" (2016); Kingma & Dhariwal, "Glow" (2018).
+/// up over depth and never multiply, and log|det Q| is 0 and no output. Tomczak & Welling,
+/// "Improving Variational Auto-Encoders using Householder Flow" (2016); Kingma & Dhariwal, "Glow"
+/// (2018), section 3.2.
 class InvertibleMixing : public ReversibleModule {
  public:
   explicit InvertibleMixing(int64_t channels, InvertibleMixingOptions options = {});

@@ -85,6 +85,7 @@ void replace_contents(const Tensor& tensor, const Tensor& contents) {
   body.dtype = from.dtype;
   if (!body.node) return;
   OutputInfo& info = body.node->outputs()[static_cast<size_t>(body.slot)];
+  info.dtype = from.dtype;
   info.grad_dtype = grad_dtype(from.dtype);
   info.device = from.storage->device();
 }

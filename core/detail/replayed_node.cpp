@@ -16,12 +16,14 @@ namespace detail {
 ReplayedNode::Frame::Frame(const ReplayedNode& node, ReplayRecord& record)
     : previous_(std::exchange(replayed_node, &node)),
       replay_(record, ReplayScope::Mode::replay),
-      autocast_(record.autocast) {}
+      autocast_(record.autocast),
+      span_(trace::Kind::replay, node.name(), &node) {}
 
 ReplayedNode::Frame::~Frame() { replayed_node = previous_; }
 
 Tensors ReplayedNode::run_forward(const std::string& name, ReplayRecord& record, const Tensors& x,
                                   const Function& f) {
+  const TraceSpan span(trace::Kind::reversible, name);
   CaptureList captures;
   Tensors y;
   std::vector<Edge> edges;

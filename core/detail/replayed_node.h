@@ -37,6 +37,7 @@ class ReplayedNode : public Node {
     const ReplayedNode* previous_;
     ReplayScope replay_;
     Autocast autocast_;
+    TraceSpan span_;
   };
 
   void check_captured() const;
