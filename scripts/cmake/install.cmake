@@ -69,4 +69,4 @@ Cflags: -I\${includedir}
 ")
 install(FILES ${PROJECT_BINARY_DIR}/tenet.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 
-include(cmake/package.cmake)
+include(scripts/cmake/package.cmake)

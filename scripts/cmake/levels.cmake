@@ -20,7 +20,7 @@ endif()
 
 # tenet_kernel_levels(<sources>...): adds to tenet one object per further level, made of these sources.
 function(tenet_kernel_levels)
-  set(script ${PROJECT_SOURCE_DIR}/cmake/level_object.sh)
+  set(script ${PROJECT_SOURCE_DIR}/scripts/cmake/level_object.sh)
   foreach(level IN LISTS tenet_levels)
     add_library(tenet_ops_${level} OBJECT ${ARGN})
     set_target_properties(tenet_ops_${level} PROPERTIES TENET_LEVEL ${level} POSITION_INDEPENDENT_CODE ON
