@@ -1,21 +1,121 @@
-/// Activation functions by name.
+/// Activation functions by name, and as modules.
 #pragma once
 
 #include <tenet/core/tensor.h>
+#include <tenet/nn/module.h>
 
+#include <string>
 #include <string_view>
 
 namespace tenet::nn {
 
-enum class Activation { relu, gelu, gelu_tanh, silu, tanh, sigmoid };
+enum class Activation {
+  relu,
+  gelu,
+  gelu_tanh,
+  silu,
+  tanh,
+  sigmoid,
+  leaky_relu,
+  elu,
+  selu,
+  softplus,
+  mish,
+  hardswish
+};
 
 Tensor activate(const Tensor& x, Activation activation);
 
 /// The name that parse_activation() reads.
 std::string_view to_string(Activation activation);
 
-/// Hugging Face's names: relu, gelu, gelu_new (the tanh form), silu, swish, tanh, sigmoid. Error:
-/// another name.
+/// Hugging Face's names: relu, gelu, gelu_new (the tanh form), silu, swish, tanh, sigmoid,
+/// leaky_relu, elu, selu, softplus, mish, hardswish. Error: another name.
 Activation parse_activation(std::string_view name);
+
+/// The ops of these names (ops/elementwise.h, ops/activation.h, ops/softmax.h) as modules.
+struct Relu : Module {
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+};
+struct Gelu : Module {
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+};
+struct GeluTanh : Module {
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+};
+struct Silu : Module {
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+};
+struct Tanh : Module {
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+};
+struct Sigmoid : Module {
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+};
+struct LogSigmoid : Module {
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+};
+struct Softplus : Module {
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+};
+struct Selu : Module {
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+};
+struct Mish : Module {
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+};
+struct Hardsigmoid : Module {
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+};
+struct Hardswish : Module {
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+};
+struct LeakyRelu : Module {
+  double slope;
+  explicit LeakyRelu(double slope = 0.01) : slope(slope) {}
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+  std::string describe() const override;
+};
+struct Elu : Module {
+  double alpha;
+  explicit Elu(double alpha = 1) : alpha(alpha) {}
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+  std::string describe() const override;
+};
+struct Softmax : Module {
+  int axis;
+  explicit Softmax(int axis = -1) : axis(axis) {}
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+  std::string describe() const override;
+};
+struct LogSoftmax : Module {
+  int axis;
+  explicit LogSoftmax(int axis = -1) : axis(axis) {}
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+  std::string describe() const override;
+};
+struct Glu : Module {
+  int axis;
+  explicit Glu(int axis = -1) : axis(axis) {}
+  Tensor operator()(const Tensor& x) const;
+  void fields(Fields&) override {}
+  std::string describe() const override;
+};
 
 }  // namespace tenet::nn

@@ -47,7 +47,13 @@ void Fields::tensor(std::string_view name, Tensor& field, Kind kind) {
 }
 
 std::string Fields::indexed(std::string_view name, size_t i) {
-  return name.empty() ? std::to_string(i) : std::string(name) + "." + std::to_string(i);
+  return joined(name, std::to_string(i));
+}
+
+std::string Fields::joined(std::string_view name, std::string_view key) {
+  std::string result(name);
+  if (!result.empty()) result += '.';
+  return result += key;
 }
 
 }  // namespace tenet::nn

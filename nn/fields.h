@@ -6,6 +6,7 @@
 #include <tenet/nn/detail/clone_scope.h>
 
 #include <concepts>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,6 +44,11 @@ class Fields {
   void operator()(std::string_view name, std::vector<M>& modules) {
     for (size_t i = 0; i < modules.size(); ++i) (*this)(indexed(name, i), modules[i]);
   }
+  /// Modules by name: "name.key".
+  template <class M>
+  void operator()(std::string_view name, std::map<std::string, M>& modules) {
+    for (auto& [key, module] : modules) (*this)(joined(name, key), module);
+  }
 
   /// A tensor that is trained; undefined ones are skipped.
   void parameter(std::string_view name, Tensor& tensor);
@@ -62,6 +68,7 @@ class Fields {
 
  private:
   static std::string indexed(std::string_view name, size_t i);
+  static std::string joined(std::string_view name, std::string_view key);
   void tensor(std::string_view name, Tensor& tensor, Kind kind);
 
   std::string path_;

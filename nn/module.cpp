@@ -160,6 +160,12 @@ class StateMatch {
   std::vector<std::pair<Tensor, Tensor>> pairs_;
 };
 
+bool is_frozen(const Module& module) {
+  const std::vector<Tensor> all = module.parameters();
+  return !all.empty() &&
+         std::none_of(all.begin(), all.end(), [](const Tensor& p) { return p.requires_grad(); });
+}
+
 class Tree : public Fields {
  public:
   explicit Tree(const Module& module) { (*this)("", const_cast<Module&>(module)); }
@@ -172,9 +178,10 @@ class Tree : public Fields {
     const size_t outer = parent_length_;
     const bool root = text.empty();
     const int64_t count = module.parameter_count();
-    text += fmt::format("{:{}}{}{}, {} parameter{}\n", "", 2 * depth_,
+    text += fmt::format("{:{}}{}{}, {} parameter{}{}\n", "", 2 * depth_,
                         root || name.empty() ? "" : name + ": ", module.describe(),
-                        detail::with_commas(count), count == 1 ? "" : "s");
+                        detail::with_commas(count), count == 1 ? "" : "s",
+                        is_frozen(module) ? ", frozen" : "");
     parent_length_ = path().empty() ? 0 : path().size() + 1;
     ++depth_;
     Fields::visit(module);
@@ -228,6 +235,10 @@ void Module::train(bool on) {
 
 bool Module::training() const {
   return replay([this] { return training_; });
+}
+
+void Module::set_requires_grad(bool requires_grad) {
+  for (Tensor& parameter : parameters()) parameter.set_requires_grad(requires_grad);
 }
 
 void Module::to(DType dtype) {

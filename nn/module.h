@@ -52,6 +52,10 @@ class Module {
   /// it did in the first.
   bool training() const;
 
+  /// Freezes the parameters here and below (false), or trains them again. Frozen ones have no
+  /// gradient, and an optimizer that holds them passes over them.
+  void set_requires_grad(bool requires_grad);
+
   /// Converts floating-point parameters, buffers and gradients. Handles to them, an optimizer's
   /// say, see the change.
   void to(DType dtype);
@@ -68,7 +72,7 @@ class Module {
   /// Drops the gradients of all parameters.
   void clear_grad();
 
-  /// The tree of modules with their parameter counts.
+  /// The tree of modules with their parameter counts; also what fmt::print("{}", module) writes.
   std::string to_string() const;
 
  protected:
@@ -96,3 +100,10 @@ M clone(const M& module) {
 }
 
 }  // namespace tenet::nn
+
+template <std::derived_from<tenet::nn::Module> M>
+struct fmt::formatter<M> : fmt::formatter<std::string> {
+  auto format(const M& module, format_context& out) const {
+    return fmt::formatter<std::string>::format(module.to_string(), out);
+  }
+};

@@ -3,6 +3,7 @@
 #include <tenet/ops/arithmetic.h>
 #include <tenet/ops/concatenate.h>
 #include <tenet/ops/cross_entropy.h>
+#include <tenet/ops/detail/class_targets.h>
 #include <tenet/ops/elementwise.h>
 #include <tenet/ops/index.h>
 #include <tenet/ops/matmul.h>
@@ -20,24 +21,6 @@ Tensor as_rows(const Tensor& x) {
   Shape leading = x.shape();
   leading.erase(leading.dim() - 1);
   return reshape(x.detach().contiguous(), {leading.numel(), last});
-}
-
-/// Targets as contiguous (rows,) i64, each a class or ignore_index.
-Tensor checked_targets(const Tensor& x, const Tensor& targets, int64_t classes,
-                       int64_t ignore_index, const char* op, const char* what) {
-  check(x.dim() >= 1, "{}: {} has no axis", op, what);
-  Shape shape = x.shape();
-  shape.erase(shape.dim() - 1);
-  check(targets.shape() == shape, "{}: {} {} need targets {}, not {}", op, what, x.shape(), shape,
-        targets.shape());
-  check(targets.dtype() == DType::i64 || targets.dtype() == DType::i32,
-        "{}: targets are {}; i64 or i32 is needed", op, targets.dtype());
-  check(targets.device() == x.device(), "{}: targets are on {}, {} on {}", op, targets.device(),
-        what, x.device());
-  const NoGrad scope;
-  Tensor classes_of = reshape(targets.to(DType::i64).contiguous(), {shape.numel()});
-  detail::check_index_kernel(x.device(), view(classes_of), classes, ignore_index, op);
-  return classes_of;
 }
 
 /// How many positions count, at least 1, as a number of the loss's type.
@@ -85,8 +68,8 @@ Tensor position_losses(const Tensor& logits, const Tensor& targets, int64_t igno
   promote(logits.dtype(), logits.dtype(), "cross_entropy");  // refuses fixed32
   check(is_floating(logits.dtype()), "cross_entropy: dtype {} is not supported", logits.dtype());
   const Tensor classes =
-      checked_targets(logits, targets, logits.dim() > 0 ? logits.shape().back() : 0, ignore_index,
-                      "cross_entropy", "logits");
+      detail::class_targets(logits, targets, logits.dim() > 0 ? logits.shape().back() : 0,
+                            ignore_index, "cross_entropy", "logits");
   const Tensor x = logits.contiguous(), rows = as_rows(x);
   const TensorOptions options{accumulate_dtype(x.dtype()), x.device()};
   Tensor loss = empty(targets.shape(), options);
@@ -100,6 +83,30 @@ Tensor position_losses(const Tensor& logits, const Tensor& targets, int64_t igno
     node->ignore_index = ignore_index;
   }
   return loss;
+}
+
+/// The loss with class weights, label smoothing or both, from that without.
+Tensor adjusted(Tensor losses, const Tensor& logits, const Tensor& targets,
+                const CrossEntropyOptions& options) {
+  const int64_t classes = logits.shape().back();
+  const DType dtype = losses.dtype();
+  const Tensor flat = reshape(targets.to(DType::i64), {targets.numel()});
+  const Tensor weights =
+      reshape(detail::target_weights(flat, options.weight, classes, options.ignore_index, dtype,
+                                     "cross_entropy"),
+              targets.shape());
+  losses = mul(losses, weights);
+  if (options.label_smoothing > 0) {
+    Tensor log_p = log_softmax(logits.to(dtype));
+    if (options.weight.defined()) log_p = mul(log_p, options.weight.detach().to(dtype));
+    const Tensor even = div(sum(log_p, -1), -static_cast<double>(classes));
+    const Tensor counts = not_equal(targets, options.ignore_index);
+    losses = add(mul(losses, 1 - options.label_smoothing),
+                 mul(where(counts, even, 0), options.label_smoothing));
+  }
+  if (options.reduction == Reduction::none) return losses;
+  if (options.reduction == Reduction::sum) return sum(losses);
+  return detail::weighted_mean(losses, weights);
 }
 
 /// Gradients of the sum of the losses, made in the forward pass; dx = its share * dy / count.
@@ -191,7 +198,12 @@ void check_shapes(const Tensor& hidden, const Tensor& weight, const Tensor& bias
 }  // namespace
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOptions options) {
+  check(options.label_smoothing >= 0 && options.label_smoothing <= 1,
+        "cross_entropy: label_smoothing is {}; it must be from 0 to 1", options.label_smoothing);
   Tensor losses = position_losses(logits, targets, options.ignore_index);
+  if (options.weight.defined() || options.label_smoothing > 0) {
+    return adjusted(losses, logits, targets, options);
+  }
   if (options.reduction == Reduction::none) return losses;
   Tensor total = sum(losses);
   if (options.reduction == Reduction::sum) return total;
@@ -213,8 +225,8 @@ Tensor linear_cross_entropy(const Tensor& hidden, const Tensor& weight, const Te
   Tensor y, count;
   {
     const NoGrad scope;
-    pass.targets = checked_targets(h, targets, w.shape()[0], options.ignore_index,
-                                   "linear_cross_entropy", "hidden");
+    pass.targets = detail::class_targets(h, targets, w.shape()[0], options.ignore_index,
+                                         "linear_cross_entropy", "hidden");
     pass.hidden = as_rows(h);
     pass.weight = w.detach().contiguous();
     if (bias.defined()) pass.bias = bias.detach();

@@ -14,6 +14,11 @@ struct CrossEntropyOptions {
   /// Positions with this target have loss and gradient 0 and do not count in the mean.
   int64_t ignore_index = -100;
   Reduction reduction = Reduction::mean;
+  /// w (V,): the loss of a position is multiplied by the weight of its target, and the mean divides
+  /// by the sum of these. Takes no gradient.
+  Tensor weight = {};
+  /// s: the target counts (1 - s) and every class c, weighted, s / V. Szegedy et al. (2016).
+  double label_smoothing = 0;
 };
 
 /// loss[i] = logsumexp(logits[i]) - logits[i, targets[i]] in nats; then their sum, or their mean

@@ -1,6 +1,8 @@
 #include "module_check.h"
 
 #include <tenet/nn/activation.h>
+#include <tenet/ops/activation.h>
+#include <tenet/ops/softmax.h>
 
 #include <numbers>
 
@@ -25,6 +27,18 @@ double reference(Activation activation, double x) {
       return std::tanh(x);
     case Activation::sigmoid:
       return 1 / (1 + std::exp(-x));
+    case Activation::leaky_relu:
+      return x < 0 ? 0.01 * x : x;
+    case Activation::elu:
+      return x < 0 ? std::expm1(x) : x;
+    case Activation::selu:
+      return 1.0507009873554805 * (x < 0 ? 1.6732632423543772 * std::expm1(x) : x);
+    case Activation::softplus:
+      return std::log1p(std::exp(x));
+    case Activation::mish:
+      return x * std::tanh(std::log1p(std::exp(x)));
+    case Activation::hardswish:
+      return x * std::clamp(x / 6 + 0.5, 0.0, 1.0);
   }
   return 0;
 }
@@ -33,7 +47,8 @@ double reference(Activation activation, double x) {
 
 TEST_CASE("activations by name") {
   const Tensor x = normal({100}, 1, DType::f64);
-  for (const char* name : {"relu", "gelu", "gelu_new", "silu", "tanh", "sigmoid"}) {
+  for (const char* name : {"relu", "gelu", "gelu_new", "silu", "tanh", "sigmoid", "leaky_relu",
+                           "elu", "selu", "softplus", "mish", "hardswish"}) {
     const Activation activation = nn::parse_activation(name);
     CHECK(nn::to_string(activation) == name);
     Numbers want;
@@ -45,7 +60,41 @@ TEST_CASE("activations by name") {
 }
 
 TEST_CASE("an unknown activation is named") {
-  CHECK_THROWS_WITH_AS(nn::parse_activation("mish"),
-                       "activation: \"mish\"; use relu, gelu, gelu_new, silu, tanh or sigmoid",
+  CHECK_THROWS_WITH_AS(nn::parse_activation("maxout"),
+                       "activation: \"maxout\"; use relu, gelu, gelu_new, silu, tanh, sigmoid, "
+                       "leaky_relu, elu, selu, softplus, mish or hardswish",
                        Error);
+}
+
+namespace {
+
+template <class M>
+void check_form(const M& module, Tensor (*function)(const Tensor&)) {
+  const Tensor x = normal({4, 6}, 2);
+  CHECK_MESSAGE(same_bits(module(x), function(x)), module.describe());
+  CHECK(module.parameter_count() == 0);
+}
+
+}  // namespace
+
+TEST_CASE("activation modules are the functions") {
+  check_form(nn::Relu(), relu);
+  check_form(nn::Gelu(), gelu);
+  check_form(nn::GeluTanh(), gelu_tanh);
+  check_form(nn::Silu(), silu);
+  check_form(nn::Tanh(), tenet::tanh);
+  check_form(nn::Sigmoid(), sigmoid);
+  check_form(nn::LogSigmoid(), log_sigmoid);
+  check_form(nn::Softplus(), softplus);
+  check_form(nn::Selu(), selu);
+  check_form(nn::Mish(), mish);
+  check_form(nn::Hardsigmoid(), hardsigmoid);
+  check_form(nn::Hardswish(), hardswish);
+  check_form(nn::LeakyRelu(0.3), [](const Tensor& x) { return leaky_relu(x, 0.3); });
+  check_form(nn::Elu(2), [](const Tensor& x) { return elu(x, 2); });
+  check_form(nn::Softmax(0), [](const Tensor& x) { return softmax(x, 0); });
+  check_form(nn::LogSoftmax(), [](const Tensor& x) { return log_softmax(x); });
+  check_form(nn::Glu(0), [](const Tensor& x) { return glu(x, 0); });
+  CHECK(nn::LeakyRelu().describe() == "LeakyRelu(slope 0.01)");
+  CHECK(nn::Softmax().describe() == "Softmax(axis -1)");
 }

@@ -121,6 +121,35 @@ TEST_CASE("fields name every tensor once, with its path") {
         Names{"layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"});
 }
 
+TEST_CASE("modules in a map are listed by name") {
+  struct Heads : nn::Module {
+    std::map<std::string, Dense> heads;
+    void fields(nn::Fields& f) override { f("heads", heads); }
+  };
+  Heads module;
+  module.heads["value"];
+  module.heads["policy"];
+  CHECK(names(module.named_parameters()) == Names{"heads.policy.weight", "heads.policy.bias",
+                                                  "heads.value.weight", "heads.value.bias"});
+  CHECK(names(nn::clone(module).named_parameters()) == names(module.named_parameters()));
+}
+
+TEST_CASE("frozen modules need no gradients") {
+  Net net;
+  net.first.set_requires_grad(false);
+  CHECK_FALSE(net.first.weight.requires_grad());
+  CHECK_FALSE(net.tied.requires_grad());
+  CHECK(net.shared->weight.requires_grad());
+  CHECK(net.parameter_count() == 18);
+  CHECK(net.first.to_string() == "Dense, 8 parameters, frozen\n");
+  CHECK(nn::clone(net.first).to_string() == net.first.to_string());
+  net.to(DType::f64);
+  CHECK_FALSE(net.first.weight.requires_grad());
+  net.set_requires_grad(true);
+  CHECK(net.first.weight.requires_grad());
+  CHECK(fmt::format("{}", net.first) == "Dense, 8 parameters\n");
+}
+
 TEST_CASE("train and eval reach every module, and a replay sees the first run's flag") {
   Net net;
   CHECK(net.scales[1].training());

@@ -10,6 +10,7 @@
 #include <tenet/ops/views.h>
 
 #include <cmath>
+#include <numeric>
 
 using namespace tenet;
 using namespace tenet::test;
@@ -107,6 +108,61 @@ TEST_CASE("op table: cross_entropy") {
   row.result = DType::f32;
   row.shapes = {};
   row.errors = {};
+  run(row);
+}
+
+TEST_CASE("op table: cross_entropy with class weights and label smoothing") {
+  static const Tensor weight = from_vector<double>({1, 0.5, 2, 3, 0.25}, {5});
+  const Tensor x = zeros({2, 5}), t = zeros({2}, {DType::i64});
+  OpCase row{.op = "cross_entropy"};
+  row.inputs = {{.shape = {2, 3, 5}, .low = -3, .high = 3},
+                target_input({2, 3}, {0, 4, -100, 2, 2, 1})};
+  row.function = [](const Tensors& a) {
+    return Tensors{
+        cross_entropy(a[0], a[1], {.weight = weight}),
+        cross_entropy(a[0], a[1], {.label_smoothing = 0.1}),
+        cross_entropy(a[0], a[1], {.weight = weight, .label_smoothing = 0.3}),
+        cross_entropy(a[0], a[1],
+                      {.reduction = Reduction::none, .weight = weight, .label_smoothing = 0.3}),
+        cross_entropy(a[0], a[1], {.reduction = Reduction::sum, .label_smoothing = 1})};
+  };
+  // Each row's loss is that of the distribution with 1 - s at the target and s / V everywhere.
+  row.reference = [](const Arrays& a) {
+    const std::vector<double> w = weight.to_vector<double>(), even(5, 1.0);
+    const auto losses = [&](double s, const std::vector<double>& of_class) {
+      Array result{a[1].shape, {}};
+      for (size_t row = 0; row < a[1].values.size(); ++row) {
+        const double target = a[1].values[row];
+        const auto first = a[0].values.begin() + static_cast<std::ptrdiff_t>(row * 5);
+        const std::vector<double> logits(first, first + 5);
+        double loss = 0;
+        for (size_t c = 0; c < 5 && target != ignored; ++c) {
+          const double share = s / 5 + (static_cast<double>(c) == target ? 1 - s : 0);
+          loss += share * of_class[c] * loss_of(logits, static_cast<double>(c));
+        }
+        result.values.push_back(loss);
+      }
+      return result;
+    };
+    const auto divided = [&](const Array& each, const std::vector<double>& of_class) {
+      double total = 0, count = 0;
+      for (size_t i = 0; i < each.values.size(); ++i) {
+        total += each.values[i];
+        const double target = a[1].values[i];
+        if (target != ignored) count += of_class[static_cast<size_t>(target)];
+      }
+      return Array{{}, {total / (count == 0 ? 1 : count)}};
+    };
+    const Array spread = losses(1, even);
+    return Arrays{divided(losses(0, w), w), divided(losses(0.1, even), even),
+                  divided(losses(0.3, w), w), losses(0.3, w),
+                  Array{{}, {std::accumulate(spread.values.begin(), spread.values.end(), 0.0)}}};
+  };
+  row.shapes = {{{0, 5}, {0}}, {{1, 5}, {1}}, {{5}, {}}};
+  row.errors = {{[=] { cross_entropy(x, t, {.label_smoothing = 1.5}); },
+                 "cross_entropy: label_smoothing is 1.5; it must be from 0 to 1"},
+                {[=] { cross_entropy(x, t, {.weight = zeros({4})}); },
+                 "cross_entropy: weight has shape (4,), there are 5 classes"}};
   run(row);
 }
 
