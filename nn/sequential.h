@@ -14,8 +14,8 @@
 
 namespace tenet::nn {
 
-/// y = module_n(... module_1(module_0(x))), of modules Tensor -> Tensor of any types, listed as "0",
-/// "1", ...; y = x if there are none.
+/// y = module_n(... module_1(module_0(x))), of modules Tensor -> Tensor of any types, listed as
+/// "0", "1", ...; y = x if there are none.
 ///
 ///     nn::Sequential mlp(nn::Linear(2, 8), nn::Gelu(), nn::Linear(8, 1));
 ///

@@ -25,10 +25,13 @@ struct Geometry {
 }  // namespace
 
 Adafactor::Adafactor(const ParameterList& parameters, AdafactorOptions options)
-    : Optimizer(parameters, options.learning_rate, "adafactor"), options_(options) {
+    : Optimizer(parameters, options.learning_rate, options.weight_decay, "adafactor"),
+      options_(options) {
   check(options.clipping_threshold > 0 && static_cast<float>(options.eps1) > 0,
         "adafactor: clipping_threshold is {} and eps1 {}; both must be positive",
         options.clipping_threshold, options.eps1);
+  check(options.beta1 >= 0 && options.beta1 < 1, "adafactor: beta1 is {}; it must lie in [0, 1)",
+        options.beta1);
   add_state("second_moment_row", [&](const Tensor& parameter) {
     const Geometry g(parameter, options.factored);
     return g.rows > 0 ? Shape{g.groups, g.rows} : parameter.shape();
@@ -38,9 +41,12 @@ Adafactor::Adafactor(const ParameterList& parameters, AdafactorOptions options)
     if (g.rows == 0) return {};
     return Shape{g.groups, g.columns};
   });
+  if (options.beta1 > 0) {
+    add_state("momentum", [](const Tensor& parameter) { return parameter.shape(); });
+  }
 }
 
-void Adafactor::update(const std::vector<Active>& active, int64_t step) {
+void Adafactor::update(const std::vector<Active>& active, const Step& step) {
   std::vector<detail::AdafactorTensor> tensors;
   for (const auto& [index, value, gradient] : active) {
     if (value.numel() == 0) continue;
@@ -50,19 +56,22 @@ void Adafactor::update(const std::vector<Active>& active, int64_t step) {
                        .dw = view(gradient),
                        .row = view(state_of(0, index)),
                        .column = factored ? view(state_of(1, index)) : View(),
+                       .momentum = options_.beta1 > 0 ? view(state_of(2, index)) : View(),
                        .groups = g.groups,
                        .rows = factored ? g.rows : 1,
                        .columns = factored ? g.columns : value.numel()});
   }
-  const double beta2 = 1 - std::pow(static_cast<double>(step), -options_.decay_exponent);
+  const double beta2 = 1 - std::pow(static_cast<double>(step.number), -options_.decay_exponent);
   detail::adafactor_update_kernel(active[0].value.device(), tensors,
-                                  {.rate = learning_rate(),
+                                  {.rate = step.learning_rate,
+                                   .beta1 = options_.beta1,
                                    .beta2 = beta2,
                                    .eps1 = options_.eps1,
                                    .eps2 = options_.eps2,
                                    .clip = options_.clipping_threshold,
-                                   .decay = options_.weight_decay,
-                                   .scaled = options_.multiply_by_parameter_scale});
+                                   .decay = step.weight_decay,
+                                   .scaled = options_.multiply_by_parameter_scale,
+                                   .decay_scaled = options_.scale_weight_decay});
 }
 
 }  // namespace tenet::optim

@@ -21,7 +21,7 @@ class Adam : public Optimizer {
 
  protected:
   Adam(const ParameterList& parameters, AdamOptions options, std::string name, bool decoupled);
-  void update(const std::vector<Active>& active, int64_t step) override;
+  void update(const std::vector<Active>& active, const Step& step) override;
 
  private:
   AdamOptions options_;

@@ -9,46 +9,93 @@
 
 namespace tenet::optim {
 
-ParameterList::ParameterList(const std::vector<Tensor>& tensors) {
+ParameterList::ParameterList(const std::vector<Tensor>& tensors) : numbered_(true) {
   for (const Tensor& tensor : tensors) named_.emplace_back(std::to_string(named_.size()), tensor);
+  group_of_.resize(named_.size());
 }
 
-Optimizer::Optimizer(const ParameterList& parameters, double learning_rate, std::string name)
-    : name_(std::move(name)), learning_rate_(learning_rate) {
+ParameterList::ParameterList(const std::vector<ParameterGroup>& groups) {
+  groups_.clear();
+  for (const ParameterGroup& group : groups) add(group);
+}
+
+ParameterList::ParameterList(std::initializer_list<ParameterGroup> groups) {
+  groups_.clear();
+  for (const ParameterGroup& group : groups) add(group);
+}
+
+void ParameterList::add(const ParameterGroup& group) {
+  const ParameterList& list = group.parameters;
+  check(list.groups_.size() == 1, "parameter group: a group of {} groups", list.groups_.size());
+  for (const auto& [name, tensor] : list.named_) {
+    named_.emplace_back(list.numbered_ ? std::to_string(named_.size()) : name, tensor);
+    group_of_.push_back(groups_.size());
+  }
+  groups_.push_back({group.learning_rate, group.weight_decay});
+}
+
+Optimizer::Optimizer(const ParameterList& parameters, double learning_rate, double weight_decay,
+                     std::string name)
+    : name_(std::move(name)), group_of_(parameters.group_of()), learning_rate_(learning_rate) {
   check(!parameters.named().empty(), "{}: no parameters", name_);
   check(learning_rate >= 0, "{}: learning_rate is {}; it must not be negative", name_,
         learning_rate);
+  check(weight_decay >= 0, "{}: weight_decay is {}; it must not be negative", name_, weight_decay);
   std::set<const detail::TensorBody*> bodies;
+  std::set<std::string> names;
   for (const auto& [parameter_name, tensor] : parameters.named()) {
     check(is_floating(tensor.dtype()) && tensor.is_contiguous(),
           "{}: parameter {} is {} with strides {}; it must be floating-point and contiguous", name_,
           parameter_name, tensor.dtype(), tensor.strides());
     check(bodies.insert(&tensor.body()).second, "{}: parameter {} is given twice", name_,
           parameter_name);
+    check(names.insert(parameter_name).second,
+          "{}: two parameters are named {}; prefix the names of one group", name_, parameter_name);
     names_.push_back(parameter_name);
     parameters_.push_back(tensor);
   }
+  for (const auto& options : parameters.groups()) add_group(options, weight_decay);
+}
+
+void Optimizer::add_group(const ParameterList::Options& options, double weight_decay) {
+  Group group{.weight_decay = options.weight_decay.value_or(weight_decay)};
+  check(group.weight_decay >= 0, "{}: group {} has weight_decay {}; it must not be negative", name_,
+        groups_.size(), group.weight_decay);
+  if (options.learning_rate) {
+    check(*options.learning_rate >= 0, "{}: group {} has learning_rate {}; it must not be negative",
+          name_, groups_.size(), *options.learning_rate);
+    check(learning_rate_ > 0,
+          "{}: group {} has a learning rate of its own; the optimizer's, {}, must be positive",
+          name_, groups_.size(), learning_rate_);
+    group.factor = *options.learning_rate / learning_rate_;
+  }
+  groups_.push_back(group);
+}
+
+double Optimizer::learning_rate(size_t group) const {
+  check(group < groups_.size(), "{}: group {} of {}", name_, group, groups_.size());
+  return learning_rate_ * groups_[group].factor;
 }
 
 void Optimizer::step() {
-  std::vector<Active> active;
+  std::vector<std::vector<Active>> active(groups_.size());
+  const Tensor* first = nullptr;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor gradient = parameters_[i].grad();
-    if (gradient.defined()) {
-      active.push_back({i, parameters_[i], gradient.detach().contiguous()});
-    }
+    if (!gradient.defined()) continue;
+    if (!first) first = &parameters_[i];
+    check(parameters_[i].device() == first->device(),
+          "{}: parameter {} is on {}, parameter {} on {}; move the model as a whole", name_,
+          names_[i], parameters_[i].device(), names_[static_cast<size_t>(first - &parameters_[0])],
+          first->device());
+    active[group_of_[i]].push_back({i, parameters_[i], gradient.detach().contiguous()});
   }
-  if (!active.empty()) {
-    const NoGrad scope;
-    for (const Active& one : active) {
-      check(one.value.device() == active[0].value.device(),
-            "{}: parameter {} is on {}, parameter {} on {}; move the model as a whole", name_,
-            names_[one.index], one.value.device(), names_[active[0].index],
-            active[0].value.device());
-    }
-    update(active, steps_ + 1);
+  const NoGrad scope;
+  for (size_t group = 0; group < active.size(); ++group) {
+    if (active[group].empty()) continue;
+    update(active[group], {steps_ + 1, learning_rate(group), groups_[group].weight_decay});
+    for (const Active& changed : active[group]) changed.value.bump_version();
   }
-  for (const Active& changed : active) changed.value.bump_version();
   ++steps_;
 }
 

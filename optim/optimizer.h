@@ -3,6 +3,7 @@
 
 #include <tenet/core/tensor.h>
 
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,19 +12,50 @@
 
 namespace tenet::optim {
 
+struct ParameterGroup;
+
 /// The tensors to train, by name: `model.named_parameters()`, or `model.parameters()`, which names
-/// them "0", "1", ...
+/// them "0", "1", ...; or groups of them with options of their own.
 class ParameterList {
  public:
-  ParameterList(
-      std::vector<std::pair<std::string, Tensor>> named)  // NOLINT(google-explicit-constructor)
-      : named_(std::move(named)) {}
-  ParameterList(const std::vector<Tensor>& tensors);  // NOLINT(google-explicit-constructor)
+  using Named = std::vector<std::pair<std::string, Tensor>>;
+  /// What a group has instead of the optimizer's options.
+  struct Options {
+    std::optional<double> learning_rate, weight_decay;
+  };
 
-  const std::vector<std::pair<std::string, Tensor>>& named() const { return named_; }
+  ParameterList(Named named)  // NOLINT(google-explicit-constructor)
+      : named_(std::move(named)), group_of_(named_.size()) {}
+  ParameterList(const std::vector<Tensor>& tensors);         // NOLINT(google-explicit-constructor)
+  ParameterList(const std::vector<ParameterGroup>& groups);  // NOLINT(google-explicit-constructor)
+  ParameterList(std::initializer_list<ParameterGroup> groups);
+
+  const Named& named() const { return named_; }
+  const std::vector<Options>& groups() const { return groups_; }
+  /// The group of each tensor.
+  const std::vector<size_t>& group_of() const { return group_of_; }
 
  private:
-  std::vector<std::pair<std::string, Tensor>> named_;
+  void add(const ParameterGroup& group);
+
+  Named named_;
+  std::vector<size_t> group_of_;
+  std::vector<Options> groups_{{}};
+  bool numbered_ = false;  // the names are places in the list
+};
+
+/// Parameters with a learning rate or weight decay of their own.
+///
+///     optim::AdamW optimizer({{.parameters = body.named_parameters(), .learning_rate = 1e-4},
+///                             {.parameters = head.named_parameters(), .weight_decay = 0}},
+///                            {.learning_rate = 1e-3});
+///
+/// The learning rate is that of an optimizer at its initial rate: set_learning_rate(), and so a
+/// schedule, changes the rates of all groups by one factor. Unnamed tensors are numbered through
+/// all groups. Names must differ between groups: prefix them, or list the whole model's.
+struct ParameterGroup {
+  ParameterList parameters;
+  std::optional<double> learning_rate = {}, weight_decay = {};
 };
 
 /// The base of all optimizers. A step has the same bits with any number of threads.
@@ -33,19 +65,25 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// Changes every parameter that has a gradient. No parameter has changed if it throws.
+  /// Changes every parameter that has a gradient; a frozen one has none. If it throws, the
+  /// parameters of a group have changed together or not at all, and the step is not counted.
   void step();
   /// Drops the gradients.
   void clear_grad();
 
   double learning_rate() const { return learning_rate_; }
+  /// Also changes the rate of every group, by the same factor.
   void set_learning_rate(double rate) { learning_rate_ = rate; }
+  /// The rate of a group in the next step.
+  double learning_rate(size_t group) const;
+  size_t groups() const { return groups_.size(); }
   /// How many steps were taken.
   int64_t steps() const { return steps_; }
   const std::vector<Tensor>& parameters() const { return parameters_; }
 
   /// "step" and, for each parameter, "<parameter>.<what>". They share their elements with the
   /// optimizer. Loaded into a new optimizer with the same options, they continue to the same bits.
+  /// safetensors::save() writes them and safetensors::load() reads them.
   std::map<std::string, Tensor> state() const;
   /// Error: every name that is missing or unexpected and every shape that differs; nothing has
   /// changed then.
@@ -57,9 +95,17 @@ class Optimizer {
     size_t index;
     Tensor value, gradient;
   };
+  /// What every optimizer has, of one group in one step.
+  struct Step {
+    int64_t number;  // counted from 1
+    double learning_rate, weight_decay;
+  };
 
-  /// Error: no parameters, one given twice, or one that is not floating-point or not contiguous.
-  Optimizer(const ParameterList& parameters, double learning_rate, std::string name);
+  /// Error: no parameters, one given twice, two of one name, one that is not floating-point or not
+  /// contiguous; a learning rate or weight decay below 0; a group with a learning rate of its own
+  /// where the optimizer's is 0.
+  Optimizer(const ParameterList& parameters, double learning_rate, double weight_decay,
+            std::string name);
 
   /// Adds to every parameter a zero tensor of state, of the std::optional<Shape> that
   /// `shape(parameter)` gives.
@@ -74,15 +120,23 @@ class Optimizer {
   /// The i-th state, in the order of add_state(), of parameter `index`, for writing.
   Tensor state_of(size_t i, size_t index);
 
-  /// Step number `step`, counted from 1.
-  virtual void update(const std::vector<Active>& active, int64_t step) = 0;
+  /// A step of the parameters of one group.
+  virtual void update(const std::vector<Active>& active, const Step& step) = 0;
 
  private:
+  struct Group {
+    double factor = 1;  // its learning rate as a multiple of the optimizer's
+    double weight_decay = 0;
+  };
+
   static Tensor zero_state(const Tensor& parameter, const std::optional<Shape>& shape);
+  void add_group(const ParameterList::Options& options, double weight_decay);
 
   std::string name_;
   std::vector<std::string> names_;
   std::vector<Tensor> parameters_;
+  std::vector<size_t> group_of_;
+  std::vector<Group> groups_;
   std::vector<std::pair<std::string, std::vector<Tensor>>> state_;
   double learning_rate_;
   int64_t steps_ = 0;

@@ -8,18 +8,20 @@ namespace tenet::optim {
 struct SgdOptions {
   double learning_rate = 1e-2;
   double momentum = 0;
+  double dampening = 0;  // of what a gradient adds to the momentum, from the second step on
   bool nesterov = false;
   double weight_decay = 0;  // lambda: added to the gradient as lambda w
 };
 
-/// w -= learning_rate dw; with momentum u = momentum u + dw and w -= learning_rate u, or, if
-/// nesterov, w -= learning_rate (dw + momentum u). Sutskever et al. (2013).
+/// w -= learning_rate dw; with momentum u = momentum u + (1 - dampening) dw, in the optimizer's
+/// first step u = dw, and w -= learning_rate u, or, if nesterov, w -= learning_rate (dw + momentum
+/// u). Sutskever et al. (2013).
 class Sgd : public Optimizer {
  public:
   explicit Sgd(const ParameterList& parameters, SgdOptions options = {});
 
  protected:
-  void update(const std::vector<Active>& active, int64_t step) override;
+  void update(const std::vector<Active>& active, const Step& step) override;
 
  private:
   SgdOptions options_;

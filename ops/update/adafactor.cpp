@@ -20,6 +20,11 @@ struct RowBlock {
   double weight_squares = 0, update_squares = 0;
 };
 
+/// What y and w of a tensor are multiplied by.
+struct Scales {
+  double update = 0, keep = 1;
+};
+
 /// The four passes for parameters of type T; A is the type of the state.
 template <class T>
 struct AdafactorUpdate {
@@ -90,26 +95,40 @@ struct AdafactorUpdate {
     }
   }
 
-  /// w = (1 - decay) w - scale y
+  /// w = keep w - scale y
   static void apply(const AdafactorTensor& t, const AdafactorStep& step, const RowBlock& block,
-                    const double* row_factor, const double* column_factor, double scale) {
-    const A keep = A(1 - step.decay);
+                    const double* row_factor, const double* column_factor, const Scales& scales) {
     for (int64_t r = block.begin; r < block.end; ++r) {
       const int64_t at = (block.group * t.rows + r) * t.columns;
-      T* w = t.w.as<T>() + at;
       const T* dw = t.dw.as<const T>() + at;
       if (t.column.data) {
-        const A row_scale = A(scale * row_factor[r]);
-        for (int64_t c = 0; c < t.columns; ++c) {
-          w[c] = T(keep * A(w[c]) - row_scale * (A(dw[c]) * A(column_factor[c])));
-        }
+        const A row_scale = A(scales.update * row_factor[r]);
+        apply_row(t, step, at, scales,
+                  [=](int64_t c) { return row_scale * (A(dw[c]) * A(column_factor[c])); });
       } else {
         const A* v = t.row.as<const A>() + at;
-        const A s = A(scale);
-        for (int64_t c = 0; c < t.columns; ++c) {
-          w[c] = T(keep * A(w[c]) - s * (A(dw[c]) / std::sqrt(v[c])));
-        }
+        const A scale = A(scales.update);
+        apply_row(t, step, at, scales,
+                  [=](int64_t c) { return scale * (A(dw[c]) / std::sqrt(v[c])); });
       }
+    }
+  }
+
+  /// The row at element `at`; scaled(c) is scale y of column c.
+  template <class F>
+  static void apply_row(const AdafactorTensor& t, const AdafactorStep& step, int64_t at,
+                        const Scales& scales, F scaled) {
+    const A keep = A(scales.keep);
+    T* w = t.w.as<T>() + at;
+    if (!t.momentum.data) {
+      for (int64_t c = 0; c < t.columns; ++c) w[c] = T(keep * A(w[c]) - scaled(c));
+      return;
+    }
+    A* u = t.momentum.as<A>() + at;
+    const A beta1 = A(step.beta1), gain = A(1 - step.beta1);
+    for (int64_t c = 0; c < t.columns; ++c) {
+      u[c] = beta1 * u[c] + gain * scaled(c);
+      w[c] = T(keep * A(w[c]) - u[c]);
     }
   }
 };
@@ -159,7 +178,7 @@ class AdafactorRun {
       passes_[block.tensor].squares(tensors_[block.tensor], block, row_factor(block),
                                     column_factor(block));
     });
-    const std::vector<double> scales = scales_of_tensors();
+    const std::vector<Scales> scales = scales_of_tensors();
     parallel_each(blocks_.size(), [&](size_t i) {
       const RowBlock& block = blocks_[i];
       passes_[block.tensor].apply(tensors_[block.tensor], step_, block, row_factor(block),
@@ -209,9 +228,9 @@ class AdafactorRun {
                                   column_factor(first));
   }
 
-  /// What y of each tensor is multiplied by.
-  std::vector<double> scales_of_tensors() const {
+  std::vector<Scales> scales_of_tensors() const {
     std::vector<double> weight(tensors_.size()), update(tensors_.size());
+    std::vector<Scales> scales(tensors_.size());
     for (const RowBlock& block : blocks_) {
       weight[block.tensor] += block.weight_squares;
       update[block.tensor] += block.update_squares;
@@ -219,9 +238,11 @@ class AdafactorRun {
     for (size_t i = 0; i < tensors_.size(); ++i) {
       const double count = static_cast<double>(tensors_[i].w.numel());
       const double own = step_.scaled ? std::max(std::sqrt(weight[i] / count), step_.eps2) : 1;
-      update[i] = step_.rate * own / std::max(1.0, std::sqrt(update[i] / count) / step_.clip);
+      const double rate = step_.rate * own;
+      scales[i].update = rate / std::max(1.0, std::sqrt(update[i] / count) / step_.clip);
+      scales[i].keep = 1 - step_.decay * (step_.decay_scaled ? rate : 1);
     }
-    return update;
+    return scales;
   }
 
   const std::vector<AdafactorTensor>& tensors_;

@@ -15,7 +15,7 @@ struct SgdUpdate {
     T* w = tensor.w.as<T>();
     const T* dw = tensor.dw.as<const T>();
     A* momentum = tensor.momentum.as<A>();
-    const A rate = A(step.rate), beta = A(step.momentum), l2 = A(step.l2);
+    const A rate = A(step.rate), beta = A(step.momentum), gain = A(step.gain), l2 = A(step.l2);
     if (!momentum) {
       for (int64_t i = begin; i < end; ++i) {
         const A d = A(dw[i]) + l2 * A(w[i]);
@@ -26,7 +26,7 @@ struct SgdUpdate {
     const A own = step.nesterov ? A(1) : A(0), past = step.nesterov ? beta : A(1);
     for (int64_t i = begin; i < end; ++i) {
       const A d = A(dw[i]) + l2 * A(w[i]);
-      const A u = beta * momentum[i] + d;
+      const A u = beta * momentum[i] + gain * d;
       momentum[i] = u;
       w[i] = T(A(w[i]) - rate * (own * d + past * u));
     }

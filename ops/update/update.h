@@ -17,9 +17,9 @@ namespace tenet::detail {
 struct SgdTensor {
   View w, dw, momentum;
 };
-/// d = dw + l2 w;  u = momentum u + d;  w -= rate (nesterov ? d + momentum u : u)
+/// d = dw + l2 w;  u = momentum u + gain d;  w -= rate (nesterov ? d + momentum u : u)
 struct SgdStep {
-  double rate = 0, momentum = 0, l2 = 0;
+  double rate = 0, momentum = 0, gain = 1, l2 = 0;
   bool nesterov = false;
 };
 extern Kernel<void(const std::vector<SgdTensor>&, const SgdStep&)> sgd_update_kernel;
@@ -35,18 +35,30 @@ struct AdamStep {
 };
 extern Kernel<void(const std::vector<AdamTensor>&, const AdamStep&)> adam_update_kernel;
 
+/// `mean` and `momentum` have null data if they are not used.
+struct RmsPropTensor {
+  View w, dw, square, mean, momentum;
+};
+/// d = dw + l2 w;  v = alpha v + (1 - alpha) d^2;  if centered m = alpha m + (1 - alpha) d and v'
+/// = v - m^2, else v' = v;  y = d / (sqrt(v') + eps);  u = momentum u + y;  w -= rate u
+struct RmsPropStep {
+  double rate = 0, alpha = 0, eps = 0, l2 = 0, momentum = 0;
+};
+extern Kernel<void(const std::vector<RmsPropTensor>&, const RmsPropStep&)> rmsprop_update_kernel;
+
 /// w seen as (groups, rows, columns). Factored: `row` is (groups, rows) and `column` (groups,
-/// columns); else `row` has w's size and `column` null data.
+/// columns); else `row` has w's size and `column` null data. `momentum` has w's size, or null data.
 struct AdafactorTensor {
-  View w, dw, row, column;
+  View w, dw, row, column, momentum;
   int64_t groups = 1, rows = 1, columns = 1;
 };
 /// q = dw^2 + eps1; row = beta2 row + (1 - beta2) mean_columns(q), column likewise over rows;
 /// y = dw / sqrt(row column / mean(row)), or dw / sqrt(row) if not factored; y /= max(1, rms(y) /
-/// clip); w = (1 - decay) w - rate (scaled ? max(rms(w), eps2) : 1) y
+/// clip); s = rate (scaled ? max(rms(w), eps2) : 1); u = s y, or with momentum beta1 u + (1 -
+/// beta1) s y; w = (1 - decay (decay_scaled ? s : 1)) w - u
 struct AdafactorStep {
-  double rate = 0, beta2 = 0, eps1 = 0, eps2 = 0, clip = 1, decay = 0;
-  bool scaled = true;
+  double rate = 0, beta1 = 0, beta2 = 0, eps1 = 0, eps2 = 0, clip = 1, decay = 0;
+  bool scaled = true, decay_scaled = false;
 };
 extern Kernel<void(const std::vector<AdafactorTensor>&, const AdafactorStep&)>
     adafactor_update_kernel;

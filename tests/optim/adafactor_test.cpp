@@ -23,7 +23,7 @@ double rms(std::vector<double> x) {
 struct Reference {
   optim::AdafactorOptions o;
   size_t groups, rows, columns;
-  std::vector<double> w = {}, v_row = {}, v_col = {};
+  std::vector<double> w = {}, v_row = {}, v_col = {}, momentum = {};
 
   bool factored() const { return o.factored && rows > 1; }
 
@@ -43,8 +43,11 @@ struct Reference {
       }
     }
     const double denominator = std::max(1.0, rms(y) / o.clipping_threshold);
+    const double keep = 1 - o.weight_decay * (o.scale_weight_decay ? update_scale : 1);
+    momentum.resize(g.size());
     for (size_t k = 0; k < g.size(); ++k) {
-      w[k] = (1 - o.weight_decay) * w[k] - update_scale * y[k] / denominator;
+      momentum[k] = o.beta1 * momentum[k] + (1 - o.beta1) * update_scale * y[k] / denominator;
+      w[k] = keep * w[k] - momentum[k];
     }
   }
 
@@ -117,6 +120,16 @@ TEST_CASE("adafactor's options") {
   CHECK(error_after({7, 11}, {o, 1, 7, 11}, DType::f64, 5) < 1e-13);
   o = {.learning_rate = 0.1, .decay_exponent = 0.5, .eps2 = 10, .weight_decay = 0.1};
   CHECK(error_after({7, 11}, {o, 1, 7, 11}, DType::f64, 5) < 1e-13);
+}
+
+TEST_CASE("adafactor with momentum, and with decay at the update's rate") {
+  optim::AdafactorOptions o{.learning_rate = 0.1, .beta1 = 0.9};
+  CHECK(error_after({7, 11}, {o, 1, 7, 11}, DType::f64, 5) < 1e-13);
+  CHECK(error_after({13}, {o, 1, 1, 13}, DType::f64, 5) < 1e-13);
+  o = {.learning_rate = 0.1, .weight_decay = 0.1, .scale_weight_decay = true};
+  CHECK(error_after({3, 6, 4}, {o, 3, 6, 4}, DType::f64, 5) < 1e-13);
+  CHECK_THROWS_WITH_AS(optim::Adafactor(std::vector{make_parameter({2}, 1)}, {.beta1 = 1}),
+                       "adafactor: beta1 is 1; it must lie in [0, 1)", Error);
 }
 
 TEST_CASE("adafactor keeps rows and columns instead of second moments") {

@@ -6,6 +6,7 @@
 #include <tenet/optim/adafactor.h>
 #include <tenet/optim/adam.h>
 #include <tenet/optim/clip.h>
+#include <tenet/optim/rmsprop.h>
 #include <tenet/optim/sgd.h>
 
 #include <functional>
@@ -23,6 +24,14 @@ const std::vector<Make>& makers() {
       [](auto p) { return std::make_unique<optim::Adam>(p); },
       [](auto p) { return std::make_unique<optim::AdamW>(p); },
       [](auto p) { return std::make_unique<optim::Adafactor>(p); },
+      [](auto p) {
+        return std::make_unique<optim::Adafactor>(
+            p, optim::AdafactorOptions{.scale_weight_decay = true, .beta1 = 0.9});
+      },
+      [](auto p) {
+        return std::make_unique<optim::RmsProp>(
+            p, optim::RmsPropOptions{.momentum = 0.9, .centered = true});
+      },
       [](auto p) { return std::make_unique<optim::Sgd>(p, optim::SgdOptions{.momentum = 0.9}); }};
   return list;
 }

@@ -1,0 +1,32 @@
+/// RMSprop.
+#pragma once
+
+#include <tenet/optim/optimizer.h>
+
+namespace tenet::optim {
+
+struct RmsPropOptions {
+  double learning_rate = 1e-2;
+  double alpha = 0.99;  // how much of the mean square is kept
+  double eps = 1e-8;
+  double weight_decay = 0;  // lambda: added to the gradient as lambda w
+  double momentum = 0;
+  bool centered = false;  // divide by the standard deviation, not by the root mean square
+};
+
+/// v = alpha v + (1 - alpha) dw^2;  y = dw / (sqrt(v) + eps), or, if centered, with v less the
+/// square of a mean kept likewise;  u = momentum u + y;  w -= learning_rate u. Tieleman and Hinton,
+/// lecture 6.5 of "Neural Networks for Machine Learning" (2012); centered: Graves (2013).
+class RmsProp : public Optimizer {
+ public:
+  explicit RmsProp(const ParameterList& parameters, RmsPropOptions options = {});
+
+ protected:
+  void update(const std::vector<Active>& active, const Step& step) override;
+
+ private:
+  RmsPropOptions options_;
+  size_t momentum_at_ = 1;  // the place of its state
+};
+
+}  // namespace tenet::optim
