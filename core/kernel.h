@@ -28,9 +28,10 @@ class Kernel<void(Args...)> {
   }
   void operator()(Device device, Args... args) const {
     const Function function = functions_[static_cast<int>(device.kind)];
-    check(function != nullptr, "{}: no {} kernel in this build{}", name_,
-          device.is_cpu() ? "cpu" : "cuda",
-          device.is_cpu() ? "" : "; configure with -DTENET_CUDA=ON");
+    if (function == nullptr) {
+      fail("{}: no {} kernel in this build{}", name_, device.is_cpu() ? "cpu" : "cuda",
+           device.is_cpu() ? "" : "; configure with -DTENET_CUDA=ON");
+    }
     const detail::TraceSpan span(trace::Kind::kernel, name_);
     function(static_cast<Args&&>(args)...);
   }

@@ -57,7 +57,7 @@ struct BatchNormNode : Node {
     const auto wanted = [&](size_t i, const Shape& shape) {
       return needs_grad(i) ? empty_like(input, shape) : Tensor();
     };
-    const Tensors d{wanted(0, input.shape()), wanted(1, mean.shape()), wanted(2, mean.shape())};
+    Tensors d{wanted(0, input.shape()), wanted(1, mean.shape()), wanted(2, mean.shape())};
     detail::batch_norm_backward_kernel(
         dy.device(),
         {channels(d[0]), view_or_null(d[1]), view_or_null(d[2]), channels(dy), channels(input),
