@@ -30,6 +30,7 @@ using Names = std::vector<std::pair<std::string, Tensor>>;
 struct DotOptions {
   Names names = {};
   int64_t max_nodes = 200;  // the nearest are drawn; the rest becomes one node that counts them
+  bool leaves = true;       // false: a line in each op that reads some, for large models
 };
 
 /// The graph below y in Graphviz's language: each op with the shapes of its results and what it

@@ -38,8 +38,12 @@ class Picture {
  public:
   Picture(const Tensor& y, const DotOptions& options)
       : all_(nodes(y)), names_(all_, options.names), root_(all_.front().get()) {
-    for (size_t i = 0; i < all_.size(); ++i) {
-      if (static_cast<int64_t>(i) < options.max_nodes) drawn_.push_back(all_[i].get());
+    for (const auto& node : all_) {
+      if (node->is_leaf() && !options.leaves && node.get() != root_) {
+        folded_.insert(node.get());
+      } else if (static_cast<int64_t>(drawn_.size()) < options.max_nodes) {
+        drawn_.push_back(node.get());
+      }
     }
     std::sort(drawn_.begin(), drawn_.end(),
               [](const Node* a, const Node* b) { return a->sequence() < b->sequence(); });
@@ -54,7 +58,7 @@ class Picture {
         "  edge [color=\"#616975\", fontname=\"Helvetica\", fontsize=10];\n";
     for (const Node* node : drawn_) draw(*node);
     for (const Node* node : drawn_) draw_edges(*node);
-    const auto rest = static_cast<int64_t>(all_.size() - drawn_.size());
+    const auto rest = static_cast<int64_t>(all_.size() - drawn_.size() - folded_.size());
     if (rest > 0) {
       out_ += fmt::format("  rest [label=\"{} not drawn\", shape=plaintext, style=\"\"];\n",
                           count_of(rest, "node"));
@@ -73,7 +77,7 @@ class Picture {
     for (const OutputInfo& output : node.outputs()) {
       label += fmt::format("<br/>{} {}", output.dtype, output.shape);
     }
-    label += saved_lines(detail::saved_facts(node));
+    label += leaves_line(node) + saved_lines(detail::saved_facts(node));
     if (node.released()) label += small("what it saved was freed by backward", "#616975");
     std::string style;
     if (node.is_leaf()) {
@@ -88,6 +92,22 @@ class Picture {
   static std::string small(const std::string& text, const char* colour) {
     return fmt::format("<br/><font point-size=\"10\" color=\"{}\">{}</font>", colour,
                        escaped(text));
+  }
+
+  /// The leaves that are not drawn.
+  std::string leaves_line(const Node& node) const {
+    std::set<const Node*> leaves;
+    int64_t elements = 0;
+    for (const Edge& edge : node.edges()) {
+      if (!edge || !folded_.contains(edge.node.get())) continue;
+      if (leaves.insert(edge.node.get()).second) elements += edge.node->outputs()[0].shape.numel();
+    }
+    if (leaves.empty()) return "";
+    const std::string name = leaves.size() == 1 ? names_.leaf(**leaves.begin()) : "";
+    const std::string what =
+        leaves.size() > 1 ? detail::with_commas(static_cast<int64_t>(leaves.size())) + " leaves"
+                          : "leaf" + (name.empty() ? name : " " + name);
+    return small(fmt::format("reads {}, {}", what, count_of(elements, "element")), "#2a5d91");
   }
 
   /// A line for each field, one for equal ones that follow each other, and no more than eight.
@@ -131,7 +151,7 @@ class Picture {
     const auto* replayed = dynamic_cast<const detail::ReplayedNode*>(&node);
     for (size_t i = 0; i < node.edges().size(); ++i) {
       const Edge& edge = node.edges()[i];
-      if (!edge) continue;
+      if (!edge || folded_.contains(edge.node.get())) continue;
       std::string style;
       if (edge.node->outputs().size() > 1) {
         style = fmt::format("label=\"output {}\"", edge.slot);
@@ -170,7 +190,7 @@ class Picture {
   detail::GraphNames names_;
   const Node* root_;
   std::vector<const Node*> drawn_;
-  std::set<const Node*> shown_;
+  std::set<const Node*> shown_, folded_;  // folded: leaves that are only counted
   std::string out_;
 };
 

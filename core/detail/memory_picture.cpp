@@ -14,7 +14,7 @@ using trace::Sample;
 using trace::Span;
 
 constexpr double width = 960, left = 84, right = width - 28, plot_height = 230;
-constexpr double title_height = 44, lane_height = 15, lane_gap = 4, axis_height = 46;
+constexpr double title_height = 50, lane_height = 15, lane_gap = 4, axis_height = 46;
 constexpr double lanes_height = 3 * (lane_height + lane_gap) + 6;
 constexpr double panel_height = title_height + plot_height + lanes_height + axis_height;
 constexpr double legend_height = 40;
@@ -93,7 +93,7 @@ class PanelPainter {
       : svg_(svg), panel_(panel), trace_(*panel.trace), scales_(scales), top_(top) {}
 
   void paint() {
-    svg_.words(left, top_ - 18, panel_.title, 16, ink, "start", " font-weight=\"bold\"");
+    svg_.words(left, top_ - 22, panel_.title, 16, ink, "start", " font-weight=\"bold\"");
     phases();
     axes();
     areas();
@@ -118,7 +118,7 @@ class PanelPainter {
   }
   void phase_name(const std::string& name, double begin, double end) {
     if (x(end) - x(begin) < 60) return;
-    svg_.words((x(begin) + x(end)) / 2, top_ + 15, name, 12, soft, "middle",
+    svg_.words((x(begin) + x(end)) / 2, top_ - 5, name, 12, soft, "middle",
                " font-style=\"italic\"");
   }
 

@@ -45,7 +45,7 @@ int main() {
 
   auto trace = trace::record();
   const Tensor loss = loss_of(reversible, x);
-  std::ofstream("graph.dot") << graph::dot(loss, {.names = reversible.named_parameters()});
+  std::ofstream("graph.dot") << graph::dot(loss, {.leaves = false});
   backward(loss);
   trace.stop();
 

@@ -111,6 +111,26 @@ TEST_CASE("bytes that somebody still holds, and a rebuilder that the picture lac
   CHECK(has(renumbered(graph::dot(y[0])), "128 B each, coupling #10 may free it"));
 }
 
+TEST_CASE("leaves as lines") {
+  const Tensor x = leaf({2, 3}, 1), w = leaf({3, 4}, 2);
+  const Tensor y = tanh_of(product(x, w));
+  CHECK(
+      body_of(graph::dot(y, {.leaves = false})) ==
+      R"(  n1 [label=<<b>product</b> #1<br/>f32 (2, 4)<br/><font point-size="10" color="#2a5d91">reads 2 leaves, 18 elements</font><br/><font point-size="10" color="#616975">saves a: f32 (2, 3), 24 B</font><br/><font point-size="10" color="#616975">saves b: f32 (3, 4), 48 B</font>>];
+  n2 [label=<<b>tanh</b> #2<br/>f32 (2, 4)<br/><font point-size="10" color="#616975">saves y: f32 (2, 4), 32 B</font>>, penwidth=2, color="#22262b"];
+  n1 -> n2;
+  label=<2 ops, 2 leaves; saved and there: 104 B; freed, to be rebuilt: 0 B>;
+  fontname="Helvetica";
+  fontsize=11;
+}
+)");
+  const Tensor one = plus(w, w);
+  CHECK(
+      has(graph::dot(one, {.names = {{"w", w}}, .leaves = false}), ">reads leaf w, 12 elements<"));
+  CHECK(has(graph::dot(one, {.leaves = false}), ">reads leaf, 12 elements<"));
+  CHECK(has(graph::dot(w, {.names = {{"w", w}}, .leaves = false}), "<b>w</b>"));
+}
+
 TEST_CASE("a graph too large to draw") {
   const Tensor x = leaf({3}, 1);
   Tensor y = x;
