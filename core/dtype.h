@@ -94,7 +94,7 @@ using IntegerTypes = TypeList<uint8_t, int32_t, int64_t>;
 using NumberTypes = TypeList<float, double, bf16, f16, uint8_t, int32_t, int64_t>;
 using AllTypes = TypeList<float, double, bf16, f16, uint8_t, int32_t, int64_t, bool>;
 
-/// Calls fn.operator()<T>() with the C++ type of `dtype`. Error `op: dtype bf16 is not supported`
+/// Calls `fn.operator()<T>()` with the C++ type of `dtype`. Error `op: dtype bf16 is not supported`
 /// if the list lacks it.
 template <class... T, class F>
 void dispatch(TypeList<T...>, DType dtype, const char* op, F&& fn) {
