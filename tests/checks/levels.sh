@@ -9,6 +9,7 @@ nm=$1 objdump=$2 readelf=$3
 shift 3
 failed=0
 while [ "$1" != -- ]; do
+  [ -r "$1" ] || { echo "$1: cannot be read"; exit 1; }
   code=$("$nm" --defined-only --extern-only --format=posix "$1" | awk '$2 != "V" { print $1, $2 }')
   [ -z "$code" ] || { echo "$1: symbols that the linker sees:"; echo "$code"; failed=1; }
   slots=$("$nm" --defined-only --extern-only --format=posix "$1" | awk '$2 == "V" && /_kernelE?( |$)/' | wc -l)
@@ -23,7 +24,9 @@ shift
 # Mnemonics that begin with v are AVX's, FMA's and F16C's; the others BMI's, LZCNT's and MOVBE's. tzcnt is left
 # out: compilers write it for bsf, which an older processor runs instead, to the same result.
 newer='v[a-z0-9]+|andn|bextr|bls(i|r|msk)|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx|lzcnt|movbe|k(mov|and|or|ortest|shift)[a-z]*'
+[ $# -gt 0 ] || { echo "levels.sh: no objects to look at"; exit 1; }
 for object in "$@"; do
+  [ -r "$object" ] || { echo "$object: cannot be read"; failed=1; continue; }
   found=$("$objdump" -d --no-show-raw-insn "$object" |
     awk -v newer="^($newer)[lqw]?$" -F '\t' '/^[0-9a-f]+ </ { f = $0 }
       { split($2, word, " "); if (word[1] ~ newer && word[1] !~ /^ver[rw]$/) { print f; exit } }')
