@@ -4,7 +4,8 @@
 ///     digits [DATA [RUN]]
 ///
 /// DATA is data/digits.safetensors by default. With RUN, the initial weights, the batches of the
-/// first steps and their losses are saved there: bench/peers/digits_twin.py repeats them in PyTorch.
+/// first steps and their losses are saved there; bench/peers/digits_twin.py repeats them in
+/// PyTorch.
 #include <tenet/tenet.h>
 
 #include <chrono>
