@@ -1,6 +1,7 @@
 /// Module: the base of everything with parameters.
 #pragma once
 
+#include <tenet/core/detail/formatter.h>
 #include <tenet/nn/fields.h>
 
 #include <map>
@@ -102,8 +103,8 @@ M clone(const M& module) {
 }  // namespace tenet::nn
 
 template <std::derived_from<tenet::nn::Module> M>
-struct fmt::formatter<M> : fmt::formatter<std::string> {
+struct fmt::formatter<M> : tenet::detail::TextFormatter {
   auto format(const M& module, format_context& out) const {
-    return fmt::formatter<std::string>::format(module.to_string(), out);
+    return write(module.to_string(), out);
   }
 };

@@ -3,6 +3,7 @@
 #include <tenet/core/graph.h>
 #include <tenet/core/memory.h>
 
+#include <cmath>
 #include <thread>
 
 #include "core/small_ops.h"
