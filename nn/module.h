@@ -104,7 +104,5 @@ M clone(const M& module) {
 
 template <std::derived_from<tenet::nn::Module> M>
 struct fmt::formatter<M> : tenet::detail::TextFormatter {
-  auto format(const M& module, format_context& out) const {
-    return write(module.to_string(), out);
-  }
+  auto format(const M& module, format_context& out) const { return write(module.to_string(), out); }
 };
