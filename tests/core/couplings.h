@@ -61,8 +61,8 @@ using Couplings = std::vector<std::shared_ptr<Coupling>>;
 inline Couplings make_couplings(int depth, int64_t width, DType dtype = DType::f32) {
   Couplings list;
   for (int i = 0; i < depth; ++i) {
-    list.push_back(std::make_shared<Coupling>(leaf({width, width}, 2 * i + 1, dtype),
-                                              leaf({width, width}, 2 * i + 2, dtype)));
+    Tensor w1 = leaf({width, width}, 2 * i + 1, dtype), w2 = leaf({width, width}, 2 * i + 2, dtype);
+    list.push_back(std::make_shared<Coupling>(std::move(w1), std::move(w2)));
   }
   return list;
 }

@@ -72,9 +72,9 @@ TEST_CASE("an op of many inputs") {
   Tensors y{pattern({2}, 1)};
   record<Sum>("sum_of", y, many);
   CHECK(explained(y[0]) ==
-        "A tensor of shape (2,), f32, on cpu; 8 bytes. It is the result of sum_of #10, which read "
+        "A tensor of shape (2,), f32, on cpu; 8 bytes. It is the result of sum_of #6, which read "
         "leaf #1 (2,), leaf #2 (2,), leaf #3 (2,), leaf #4 (2,), leaf #5 (2,) and 4 more. sum_of "
-        "#10 saved nothing. It needs a gradient: it depends through 1 op on 9 leaves with 18 "
+        "#6 saved nothing. It needs a gradient: it depends through 1 op on 9 leaves with 18 "
         "elements: leaf #1, leaf #2, leaf #3, leaf #4, leaf #5 and 4 more.");
 }
 
