@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <utility>
 
@@ -16,6 +17,12 @@ int thread_number() {
   static std::atomic<int> threads{0};
   thread_local const int number = ++threads;
   return number;
+}
+
+/// Microseconds of a clock that never goes back.
+double clock_now() {
+  using Microseconds = std::chrono::duration<double, std::micro>;
+  return Microseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 /// Runs `report`; what cannot be stored is left out, since nothing may throw where it is called.
@@ -97,8 +104,7 @@ const char* to_string(Kind kind) {
   return names[static_cast<size_t>(kind)];
 }
 
-Trace::Trace(Options options)
-    : options_(options), thread_(thread_number()), start_(std::chrono::steady_clock::now()) {
+Trace::Trace(Options options) : options_(options), thread_(thread_number()), start_(clock_now()) {
   check(detail::tracer == nullptr, "trace: this thread records already; stop() the other trace");
   check(options.limit > 0, "trace: limit is {}; it must be positive", options.limit);
   samples_.push_back(sample_now());
@@ -114,10 +120,7 @@ void Trace::stop() {
   detail::tracer = nullptr;
 }
 
-double Trace::now() const {
-  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start_)
-      .count();
-}
+double Trace::now() const { return clock_now() - start_; }
 
 bool Trace::has_room() {
   const size_t used = spans_.size() + marks_.size() + samples_.size();

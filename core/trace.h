@@ -10,7 +10,6 @@
 #include <tenet/core/device.h>
 #include <tenet/core/shape.h>
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -115,7 +114,7 @@ class Trace {
 
   Options options_;
   int thread_;
-  std::chrono::steady_clock::time_point start_;
+  double start_;  // of a steady clock, in microseconds
   std::vector<Span> spans_, open_;
   std::vector<Mark> marks_;
   std::vector<Sample> samples_;

@@ -1,7 +1,7 @@
 /// A height and a width, as kernels, strides and paddings over images have them.
 #pragma once
 
-#include <fmt/format.h>
+#include <tenet/core/detail/formatter.h>
 
 #include <cstdint>
 
@@ -20,9 +20,8 @@ struct Size2d {
 }  // namespace tenet
 
 template <>
-struct fmt::formatter<tenet::Size2d> {
-  constexpr auto parse(format_parse_context& context) { return context.begin(); }
+struct fmt::formatter<tenet::Size2d> : tenet::detail::TextFormatter {
   auto format(const tenet::Size2d& size, format_context& out) const {
-    return fmt::format_to(out.out(), "{} x {}", size.height, size.width);
+    return write(fmt::format("{} x {}", size.height, size.width), out);
   }
 };

@@ -97,7 +97,7 @@ TEST_CASE("reversible nodes: who frees, what waits, what comes back") {
   between.body().slot = 1;
   CHECK(explained(between) ==
         "A tensor of shape (4, 8), f32, on cpu; 128 bytes. It is output 1 of 2 of coupling #6, "
-        "which read to_fixed #4 (4, 8), to_fixed #5 (4, 8), leaf #2 (8, 8) and leaf #1 (8, 8). "
+        "which read to_fixed #4 (4, 8), to_fixed #5 (4, 8), leaf #1 (8, 8) and leaf #2 (8, 8). "
         "coupling #6 holds captured (8, 8), 256 bytes, captured (8, 8), 256 bytes and y (4, 8), "
         "128 bytes. Its y (4, 8) is not there: coupling freed its 128 bytes and will rebuild them "
         "in the backward pass. It needs a gradient: it depends through 4 ops on 3 leaves with 160 "
@@ -105,7 +105,7 @@ TEST_CASE("reversible nodes: who frees, what waits, what comes back") {
         "128 more are freed, to be rebuilt in it.");
   const std::string top = explained(y[1]);
   CHECK(top.find("It is output 1 of 2 of coupling #7, which read coupling #6 (4, 8), coupling #6 "
-                 "(4, 8), leaf #4 (8, 8) and leaf #3 (8, 8).") != std::string::npos);
+                 "(4, 8), leaf #3 (8, 8) and leaf #4 (8, 8).") != std::string::npos);
   CHECK(
       top.ends_with("For the backward pass they hold 1,536 bytes, and 128 more are freed, to be "
                     "rebuilt in it."));

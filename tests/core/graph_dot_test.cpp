@@ -86,13 +86,13 @@ TEST_CASE("reversible nodes: what is freed, by whom, and what they captured") {
   n7 -> n8;
   n6 -> n9;
   n8 -> n9;
-  n2 -> n9 [style=dashed];
   n1 -> n9 [style=dashed];
+  n2 -> n9 [style=dashed];
   n10 -> n9 [style=dotted, color="#1d7a33", fontcolor="#1d7a33", label="freed, will rebuild", constraint=false];
   n9 -> n10 [label="output 0"];
   n9 -> n10 [label="output 1"];
-  n4 -> n10 [style=dashed];
   n3 -> n10 [style=dashed];
+  n4 -> n10 [style=dashed];
   n10 -> n11 [label="output 1"];
   label=<6 ops, 5 leaves; saved and there: 1,408 B; freed, to be rebuilt: 256 B>;
   fontname="Helvetica";
