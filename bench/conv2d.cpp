@@ -4,6 +4,7 @@
 /// Per shape: milliseconds (the best of several interleaved repetitions) of y, dx and dw, and of y
 /// by loops.
 #include <fmt/format.h>
+
 #include <tenet/core/parallel.h>
 #include <tenet/ops/conv2d.h>
 #include <tenet/ops/creation.h>

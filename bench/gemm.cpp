@@ -3,6 +3,7 @@
 /// Per shape: GFLOP/s of both (the best of several interleaved repetitions) and their ratio. nn:
 /// both plain; nt: B transposed, a layer's forward pass; tn: A transposed, a weight gradient.
 #include <fmt/format.h>
+
 #include <tenet/core/parallel.h>
 #include <tenet/ops/gemm/detail/gemm.h>
 

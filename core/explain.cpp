@@ -7,14 +7,11 @@
 namespace tenet {
 namespace {
 
+using detail::count_of;
 using detail::SavedFact;
 using detail::with_commas;
 
 constexpr size_t most_listed = 6;
-
-std::string plural(int64_t n, const std::string& one, const std::string& many) {
-  return with_commas(n) + " " + (n == 1 ? one : many);
-}
 
 /// "a, b and c", at most six of them.
 std::string listed(std::vector<std::string> items) {
@@ -82,9 +79,9 @@ std::string waiting(const Tensor& tensor, const detail::GraphNames& names) {
   const detail::Storage& storage = *tensor.body().storage.get();
   if (!storage.restorer()) return "";
   std::vector<std::string> holders{"this tensor"};
-  if (storage.users() > 1) holders.push_back(plural(storage.users() - 1, "other", "others"));
+  if (storage.users() > 1) holders.push_back(count_of(storage.users() - 1, "other", "others"));
   if (storage.savers() > 0) {
-    holders.push_back(plural(storage.savers(), "saved field", "saved fields"));
+    holders.push_back(count_of(storage.savers(), "saved field", "saved fields"));
   }
   return fmt::format(" {} may free its bytes; so far {} {} them.",
                      names.rebuilder(*storage.restorer()), listed(holders),
@@ -100,10 +97,10 @@ std::string origin(const Tensor& tensor, const detail::GraphNames& names) {
                        tensor.grad().defined() ? "which holds one" : "which is still undefined");
   }
   const auto outputs = node.outputs().size();
-  const std::string place =
-      outputs == 1 ? "" : fmt::format("output {} of {} of ", tensor.body().slot, outputs);
-  return fmt::format(" It is {}{}, which read {}.{}", outputs == 1 ? "the result of " : place,
-                     graph::label(node), inputs_of(node, names), saved_by(node, names));
+  const std::string part =
+      outputs == 1 ? "the result" : fmt::format("output {} of {}", tensor.body().slot, outputs);
+  return fmt::format(" It is {} of {}, which read {}.{}", part, graph::label(node),
+                     inputs_of(node, names), saved_by(node, names));
 }
 
 std::string saved_in_all(const std::vector<std::shared_ptr<Node>>& nodes) {
@@ -134,9 +131,9 @@ std::string dependence(const std::vector<std::shared_ptr<Node>>& nodes,
   std::vector<std::string> labels;
   for (const Node* leaf : leaves) labels.push_back(names.label(*leaf));
   return fmt::format(
-      " It needs a gradient: it depends through {} on {} with {}: {}.{}", plural(ops, "op", "ops"),
-      plural(static_cast<int64_t>(leaves.size()), "leaf", "leaves"),
-      plural(elements, "element", "elements"), listed(std::move(labels)), saved_in_all(nodes));
+      " It needs a gradient: it depends through {} on {} with {}: {}.{}",
+      count_of(ops, "op", "ops"), count_of(static_cast<int64_t>(leaves.size()), "leaf", "leaves"),
+      count_of(elements, "element", "elements"), listed(std::move(labels)), saved_in_all(nodes));
 }
 
 }  // namespace

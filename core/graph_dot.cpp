@@ -9,30 +9,9 @@
 namespace tenet::graph {
 namespace {
 
+using detail::count_of;
+using detail::escaped;
 using detail::SavedFact;
-
-/// Text inside one of Graphviz's HTML-like labels.
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    if (c == '&') {
-      result += "&amp;";
-    } else if (c == '<') {
-      result += "&lt;";
-    } else if (c == '>') {
-      result += "&gt;";
-    } else if (c == '"') {
-      result += "&quot;";
-    } else {
-      result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-  }
-  return result;
-}
-
-std::string count_of(int64_t n, const char* what) {
-  return fmt::format("{} {}{}", detail::with_commas(n), what, n == 1 ? "" : "s");
-}
 
 class Picture {
  public:
@@ -61,7 +40,7 @@ class Picture {
     const auto rest = static_cast<int64_t>(all_.size() - drawn_.size() - folded_.size());
     if (rest > 0) {
       out_ += fmt::format("  rest [label=\"{} not drawn\", shape=plaintext, style=\"\"];\n",
-                          count_of(rest, "node"));
+                          count_of(rest, "node", "nodes"));
     }
     out_ += fmt::format("  label=<{}>;\n  fontname=\"Helvetica\";\n  fontsize=11;\n}}\n", totals());
     return std::move(out_);
@@ -107,7 +86,8 @@ class Picture {
     const std::string what =
         leaves.size() > 1 ? detail::with_commas(static_cast<int64_t>(leaves.size())) + " leaves"
                           : "leaf" + (name.empty() ? name : " " + name);
-    return small(fmt::format("reads {}, {}", what, count_of(elements, "element")), "#2a5d91");
+    return small(fmt::format("reads {}, {}", what, count_of(elements, "element", "elements")),
+                 "#2a5d91");
   }
 
   /// A line for each field, one for equal ones that follow each other, and no more than eight.
@@ -180,10 +160,9 @@ class Picture {
     for (const auto& node : all_) leaves += node->is_leaf();
     const auto ops = static_cast<int64_t>(all_.size()) - leaves;
     const detail::SavedBytes bytes = detail::saved_bytes(all_);
-    return fmt::format("{}, {} {}; saved and there: {} B; freed, to be rebuilt: {} B",
-                       count_of(ops, "op"), detail::with_commas(leaves),
-                       leaves == 1 ? "leaf" : "leaves", detail::with_commas(bytes.there),
-                       detail::with_commas(bytes.freed));
+    return fmt::format("{}, {}; saved and there: {} B; freed, to be rebuilt: {} B",
+                       count_of(ops, "op", "ops"), count_of(leaves, "leaf", "leaves"),
+                       detail::with_commas(bytes.there), detail::with_commas(bytes.freed));
   }
 
   std::vector<std::shared_ptr<Node>> all_;

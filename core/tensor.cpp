@@ -269,6 +269,8 @@ View view(const Tensor& tensor) {
           b.strides};
 }
 
+View view_or_null(const Tensor& tensor) { return tensor.defined() ? view(tensor) : View(); }
+
 View broadcast_to(View v, const Shape& shape) {
   const int shift = shape.dim() - v.shape.dim();
   Strides strides = shape;

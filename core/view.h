@@ -24,6 +24,8 @@ struct View {
 
 /// The elements of `tensor`.
 View view(const Tensor& tensor);
+/// The same, or null data where `tensor` is undefined.
+View view_or_null(const Tensor& tensor);
 
 /// The same elements seen with stride 0 along axes of size 1, so that they have shape `shape`.
 View broadcast_to(View v, const Shape& shape);

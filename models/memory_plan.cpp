@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+
 #include <tenet/models/memory_plan.h>
 #include <tenet/models/progress.h>
 

@@ -1,7 +1,5 @@
 #include <tenet/core/error.h>
 #include <tenet/nn/activation.h>
-#include <tenet/ops/activation.h>
-#include <tenet/ops/elementwise.h>
 #include <tenet/ops/softmax.h>
 
 #include <array>
@@ -50,19 +48,6 @@ Activation parse_activation(std::string_view name) {
   }
   fail("activation: \"{}\"; use {}", name, names);
 }
-
-Tensor Relu::operator()(const Tensor& x) const { return tenet::relu(x); }
-Tensor Gelu::operator()(const Tensor& x) const { return tenet::gelu(x); }
-Tensor GeluTanh::operator()(const Tensor& x) const { return tenet::gelu_tanh(x); }
-Tensor Silu::operator()(const Tensor& x) const { return tenet::silu(x); }
-Tensor Tanh::operator()(const Tensor& x) const { return tenet::tanh(x); }
-Tensor Sigmoid::operator()(const Tensor& x) const { return tenet::sigmoid(x); }
-Tensor LogSigmoid::operator()(const Tensor& x) const { return tenet::log_sigmoid(x); }
-Tensor Softplus::operator()(const Tensor& x) const { return tenet::softplus(x); }
-Tensor Selu::operator()(const Tensor& x) const { return tenet::selu(x); }
-Tensor Mish::operator()(const Tensor& x) const { return tenet::mish(x); }
-Tensor Hardsigmoid::operator()(const Tensor& x) const { return tenet::hardsigmoid(x); }
-Tensor Hardswish::operator()(const Tensor& x) const { return tenet::hardswish(x); }
 
 Tensor LeakyRelu::operator()(const Tensor& x) const { return leaky_relu(x, slope); }
 std::string LeakyRelu::describe() const { return fmt::format("LeakyRelu(slope {})", slope); }

@@ -3,6 +3,7 @@
 
 #include <tenet/core/tensor.h>
 #include <tenet/nn/module.h>
+#include <tenet/ops/activation.h>
 
 #include <string>
 #include <string_view>
@@ -33,55 +34,26 @@ std::string_view to_string(Activation activation);
 /// leaky_relu, elu, selu, softplus, mish, hardswish. Error: another name.
 Activation parse_activation(std::string_view name);
 
+/// An op of one tensor as a module.
+template <Tensor (*op)(const Tensor&)>
+struct Pointwise : Module {
+  Tensor operator()(const Tensor& x) const { return op(x); }
+  void fields(Fields&) override {}
+};
+
 /// The ops of these names (ops/elementwise.h, ops/activation.h, ops/softmax.h) as modules.
-struct Relu : Module {
-  Tensor operator()(const Tensor& x) const;
-  void fields(Fields&) override {}
-};
-struct Gelu : Module {
-  Tensor operator()(const Tensor& x) const;
-  void fields(Fields&) override {}
-};
-struct GeluTanh : Module {
-  Tensor operator()(const Tensor& x) const;
-  void fields(Fields&) override {}
-};
-struct Silu : Module {
-  Tensor operator()(const Tensor& x) const;
-  void fields(Fields&) override {}
-};
-struct Tanh : Module {
-  Tensor operator()(const Tensor& x) const;
-  void fields(Fields&) override {}
-};
-struct Sigmoid : Module {
-  Tensor operator()(const Tensor& x) const;
-  void fields(Fields&) override {}
-};
-struct LogSigmoid : Module {
-  Tensor operator()(const Tensor& x) const;
-  void fields(Fields&) override {}
-};
-struct Softplus : Module {
-  Tensor operator()(const Tensor& x) const;
-  void fields(Fields&) override {}
-};
-struct Selu : Module {
-  Tensor operator()(const Tensor& x) const;
-  void fields(Fields&) override {}
-};
-struct Mish : Module {
-  Tensor operator()(const Tensor& x) const;
-  void fields(Fields&) override {}
-};
-struct Hardsigmoid : Module {
-  Tensor operator()(const Tensor& x) const;
-  void fields(Fields&) override {}
-};
-struct Hardswish : Module {
-  Tensor operator()(const Tensor& x) const;
-  void fields(Fields&) override {}
-};
+struct Relu : Pointwise<tenet::relu> {};
+struct Gelu : Pointwise<tenet::gelu> {};
+struct GeluTanh : Pointwise<tenet::gelu_tanh> {};
+struct Silu : Pointwise<tenet::silu> {};
+struct Tanh : Pointwise<tenet::tanh> {};
+struct Sigmoid : Pointwise<tenet::sigmoid> {};
+struct LogSigmoid : Pointwise<tenet::log_sigmoid> {};
+struct Softplus : Pointwise<tenet::softplus> {};
+struct Selu : Pointwise<tenet::selu> {};
+struct Mish : Pointwise<tenet::mish> {};
+struct Hardsigmoid : Pointwise<tenet::hardsigmoid> {};
+struct Hardswish : Pointwise<tenet::hardswish> {};
 struct LeakyRelu : Module {
   double slope;
   explicit LeakyRelu(double slope = 0.01) : slope(slope) {}

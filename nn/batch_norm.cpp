@@ -49,12 +49,12 @@ void BatchNorm2d::update(const Tensor& mean, const Tensor& variance, int64_t cou
   add_(num_batches_tracked, 1);
   const double momentum = options_.momentum.value_or(1.0 / num_batches_tracked.item<double>());
   const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1);
-  const auto move = [&](const Tensor& running, const Tensor& latest, double factor) {
+  const auto approach = [&](const Tensor& running, const Tensor& latest, double factor) {
     const Tensor was = running.to(latest.dtype());
     copy_(running, add(mul(was, 1 - momentum), mul(latest, momentum * factor)));
   };
-  move(running_mean, mean, 1);
-  move(running_var, variance, unbiased);
+  approach(running_mean, mean, 1);
+  approach(running_var, variance, unbiased);
 }
 
 void BatchNorm2d::fields(Fields& f) {

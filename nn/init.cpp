@@ -121,7 +121,7 @@ void truncated_normal_(const Tensor& x, TruncatedNormal o, Generator& generator)
   };
   Tensor values = draw();
   for (;;) {
-    const Tensor outside = logical_or(values<o.low, values> o.high);
+    const Tensor outside = logical_or(less(values, o.low), greater(values, o.high));
     if (sum(outside).item<int64_t>() == 0) break;
     values = where(outside, draw(), values);
   }

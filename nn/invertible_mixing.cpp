@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+
 #include <tenet/core/grad_mode.h>
 #include <tenet/nn/init.h>
 #include <tenet/nn/invertible_mixing.h>

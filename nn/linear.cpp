@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+
 #include <tenet/nn/init.h>
 #include <tenet/nn/linear.h>
 #include <tenet/ops/matmul.h>

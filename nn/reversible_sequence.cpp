@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+
 #include <tenet/core/autograd.h>
 #include <tenet/nn/reversible_sequence.h>
 #include <tenet/ops/stream.h>

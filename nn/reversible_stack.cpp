@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 #include <tenet/nn/reversible_stack.h>
 #include <tenet/ops/arithmetic.h>
 
@@ -31,7 +30,7 @@ Tensors ReversibleStack::inverse(Tensors y) const {
 }
 
 void ReversibleStack::fields(Fields& f) {
-  for (size_t i = 0; i < blocks_.size(); ++i) blocks_[i].fields(f, fmt::format("{}", i));
+  for (size_t i = 0; i < blocks_.size(); ++i) blocks_[i].fields(f, std::to_string(i));
 }
 
 }  // namespace tenet::nn

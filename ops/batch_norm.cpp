@@ -8,8 +8,6 @@
 namespace tenet {
 namespace {
 
-View view_or_null(const Tensor& tensor) { return tensor.defined() ? view(tensor) : View{}; }
-
 /// A contiguous (N, C, ...) as (N, C, elements).
 View channels(const Tensor& x) {
   View v = view_or_null(x);

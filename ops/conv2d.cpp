@@ -1,6 +1,6 @@
 #include <tenet/core/autograd.h>
 #include <tenet/ops/conv2d.h>
-#include <tenet/ops/detail/window.h>
+#include <tenet/ops/detail/conv2d_sizes.h>
 #include <tenet/ops/reduce.h>
 
 namespace tenet {
@@ -54,19 +54,12 @@ struct WeightNode : FormNode {
   }
 };
 
-detail::Window window(const Shape& x, const Shape& w, const Conv2dOptions& options) {
-  const Size2d &stride = options.stride, &padding = options.padding, &dilation = options.dilation;
-  return {{x[2], w[2], stride.height, padding.height, dilation.height},
-          {x[3], w[3], stride.width, padding.width, dilation.width}};
-}
-
 Tensor output(const Tensor& x_, const Tensor& w_, const Tensor& bias,
               const Conv2dOptions& options) {
   const Tensor x = x_.contiguous(), w = w_.contiguous();
-  const detail::Window sliding = window(x.shape(), w.shape(), options);
-  Tensor y = empty_like(x, {x.size(0), w.size(0), sliding.rows.count(), sliding.columns.count()});
-  detail::conv2d_kernel(x.device(), view(y), view(x), view(w), bias.defined() ? view(bias) : View(),
-                        options);
+  const detail::Window window = detail::conv2d_window(x.shape(), w.shape(), options);
+  Tensor y = empty_like(x, {x.size(0), w.size(0), window.rows.count(), window.columns.count()});
+  detail::conv2d_kernel(x.device(), view(y), view(x), view(w), view_or_null(bias), options);
   if (auto* node = record<OutputNode>("conv2d", y, x, w, bias)) {
     if (node->needs_grad(0)) node->w = w;
     if (node->needs_grad(1)) node->x = x;
@@ -115,7 +108,7 @@ void check_shapes(const Tensor& x, const Tensor& w, const Tensor& bias,
   check(!bias.defined() || bias.shape() == Shape{w.size(0)},
         "conv2d: bias has shape {}, weight {} gives {} channels",
         bias.defined() ? bias.shape() : Shape(), w.shape(), w.size(0));
-  detail::check_window(window(x.shape(), w.shape(), options), "conv2d");
+  detail::check_window(detail::conv2d_window(x.shape(), w.shape(), options), "conv2d");
 }
 
 DType common_type(const Tensor& x, const Tensor& other, DType dtype, const char* name) {

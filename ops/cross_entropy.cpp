@@ -148,7 +148,7 @@ class ChunkedLoss {
     const Tensor logits = empty({end - begin, weight.shape()[0]}, {wide, device});
     const Tensor lse = empty({end - begin}, {wide, device});
     detail::matmul_kernel(device, view(logits), view(h), view(transpose(weight, 0, 1)),
-                          bias.defined() ? view(bias) : View{});
+                          view_or_null(bias));
     detail::cross_entropy_kernel(device, view(slice(loss, 0, begin, end)), view(lse), view(logits),
                                  view(t), ignore_index);
     if (!dhidden.defined() && !dweight.defined() && !dbias.defined()) return;

@@ -11,8 +11,6 @@
 namespace tenet {
 namespace {
 
-View view_or_null(const Tensor& tensor) { return tensor.defined() ? view(tensor) : View{}; }
-
 // With xhat = (x - mean) * rstd and g = dy * weight:
 //   dx = rstd * (g - mean(g) - xhat * mean(g * xhat)), dweight = sum(dy * xhat), dbias = sum(dy)
 struct LayerNormNode : Node {

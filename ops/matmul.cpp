@@ -147,7 +147,7 @@ Tensor linear(const Tensor& x_, const Tensor& weight, const Tensor& bias) {
     if (x.dim() == 1) v->shape.insert(0, 1), v->strides.insert(0, 0);
   }
   detail::matmul_kernel(x.device(), out, in, with_batch(transposed(view(w)), leading(in.shape)),
-                        b.defined() ? view(b) : View());
+                        view_or_null(b));
   if (auto* node = record<LinearNode>("linear", y, x, w, b)) {
     if (node->needs_grad(0)) node->weight = w;
     if (node->needs_grad(1)) node->x = x;

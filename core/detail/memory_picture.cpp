@@ -1,8 +1,10 @@
 #include <tenet/core/detail/memory_picture.h>
+#include <tenet/core/detail/text.h>
 #include <tenet/core/error.h>
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace tenet::detail {
 namespace {
@@ -29,26 +31,15 @@ struct Unit {
   double size;
 };
 
-Unit unit_of(double largest, const std::vector<Unit>& units) {
+constexpr Unit byte_units[] = {{"B", 1}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}};
+constexpr Unit time_units[] = {{"µs", 1}, {"ms", 1e3}, {"s", 1e6}};
+
+Unit unit_of(double largest, std::span<const Unit> units) {
   Unit best = units.front();
   for (const Unit& unit : units) {
     if (largest >= unit.size) best = unit;
   }
   return best;
-}
-
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    if (c == '&') {
-      result += "&amp;";
-    } else if (c == '<') {
-      result += "&lt;";
-    } else {
-      result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-  }
-  return result;
 }
 
 /// The document so far. Coordinates are points from the top left corner.
@@ -87,6 +78,13 @@ struct Scales {
   double height(int64_t b) const { return static_cast<double>(b) / bytes * plot_height; }
 };
 
+/// When the last thing that a trace saw was over.
+double end_of(const trace::Trace& trace) {
+  double end = trace.samples().back().time;
+  for (const Span& span : trace.spans()) end = std::max(end, span.end);
+  return end;
+}
+
 class PanelPainter {
  public:
   PanelPainter(Svg& svg, const Panel& panel, const Scales& scales, double top)
@@ -123,14 +121,14 @@ class PanelPainter {
   }
 
   void axes() {
-    const Unit bytes = unit_of(scales_.bytes, {{"B", 1}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}});
+    const Unit bytes = unit_of(scales_.bytes, byte_units);
     for (const double tick : picture_ticks(scales_.bytes / bytes.size, 5)) {
       const double y = bottom() - scales_.height(static_cast<int64_t>(tick * bytes.size));
       svg_.line(left, y, right, y, grid);
       svg_.words(left - 8, y + 4, fmt::format("{:g} {}", tick, bytes.name), 12, soft, "end");
     }
     const double base = bottom() + lanes_height;
-    const Unit time = unit_of(scales_.time, {{"µs", 1}, {"ms", 1e3}, {"s", 1e6}});
+    const Unit time = unit_of(scales_.time, time_units);
     for (const double tick : picture_ticks(scales_.time / time.size, 10)) {
       const double at = x(tick * time.size);
       svg_.line(at, base, at, base + 5, soft);
@@ -160,8 +158,7 @@ class PanelPainter {
   void peak() {
     int64_t most = 0;
     for (const Sample& sample : trace_.samples()) most = std::max(most, sample.working());
-    const Unit unit =
-        unit_of(static_cast<double>(most), {{"B", 1}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}});
+    const Unit unit = unit_of(static_cast<double>(most), byte_units);
     const double y = bottom() - scales_.height(most);
     svg_.line(left, y, right, y, ink, 1, "5 4");
     svg_.words(right, y - 5,
@@ -195,14 +192,6 @@ class PanelPainter {
     }
   }
 
- public:
-  static double end_of(const trace::Trace& trace) {
-    double end = trace.samples().back().time;
-    for (const Span& span : trace.spans()) end = std::max(end, span.end);
-    return end;
-  }
-
- private:
   Svg& svg_;
   const Panel& panel_;
   const trace::Trace& trace_;
@@ -263,7 +252,7 @@ std::string memory_picture(const std::vector<Panel>& panels) {
   Scales scales;
   for (const Panel& panel : panels) {
     check(panel.trace != nullptr, "save_svg: panel \"{}\" has no trace", panel.title);
-    scales.time = std::max(scales.time, PanelPainter::end_of(*panel.trace));
+    scales.time = std::max(scales.time, end_of(*panel.trace));
     for (const Sample& sample : panel.trace->samples()) {
       scales.bytes = std::max(scales.bytes, static_cast<double>(sample.working()) * 1.08);
     }

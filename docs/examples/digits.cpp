@@ -1,16 +1,18 @@
-/// A multilayer perceptron that reads handwritten digits: data from a file, batches, training,
-/// a held-out test.
-///
-///     digits [DATA [RUN]]
-///
-/// DATA is data/digits.safetensors by default. With RUN, the initial weights, the batches of the
-/// first steps and their losses are saved there; bench/peers/digits_twin.py repeats them in
-/// PyTorch.
+// A multilayer perceptron that reads handwritten digits: data from a file, batches, training,
+// a held-out test.
+//
+//     digits [DATA [RUN]]
+//
+// DATA is data/digits.safetensors by default. With RUN, the initial weights, the batches of the
+// first steps and their losses are saved there; bench/peers/digits_twin.py repeats them in
+// PyTorch.
 #include <tenet/tenet.h>
 
 #include <chrono>
 
 using namespace tenet;
+
+namespace {
 
 struct Digits {
   Tensor images;  // (N, 64) f32, near mean 0
@@ -31,6 +33,8 @@ double accuracy(const nn::Sequential& model, const Digits& digits) {
   const NoGrad scope;
   return mean(equal(argmax(model(digits.images), 1), digits.labels)).item<double>();
 }
+
+}  // namespace
 
 int main(int argc, char** argv) {
   const auto start = std::chrono::steady_clock::now();

@@ -42,8 +42,8 @@ Result train(double weight, const Tensor& x, const Tensor& y) {
     adam.step();
     adam.clear_grad();
   }
-  const Tensor at = (arange(-1.0, 1.0, 0.01) * std::numbers::pi).set_requires_grad(true);
-  const Tensor grid = reshape(at, {-1, 1}).detach().set_requires_grad(true);
+  const Tensor grid =
+      reshape(arange(-1.0, 1.0, 0.01) * std::numbers::pi, {-1, 1}).set_requires_grad(true);
   const double steepest = max(abs(slope(net, grid))).item<double>();
   return {mean(square(net(grid) - sin(grid))).item<double>(), steepest};
 }

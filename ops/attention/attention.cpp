@@ -49,7 +49,7 @@ struct AttentionNode : Node {
     const Tensor dv = empty_heads(v_, v_.shape());
     attention_backward_kernel(
         q_.device(), {view(dq), view(dk), view(dv), view(y_), view(dy), view(log_sum_), view(q_),
-                      view(k_), view(v_), optional_view(mask_), plan});
+                      view(k_), view(v_), view_or_null(mask_), plan});
     return {dq, dk, dv};
   }
 };
@@ -108,7 +108,7 @@ Tensor band_attention(const char* op, const Tensor& q_, const Tensor& k_, const 
   const Tensor log_sum =
       empty({q.size(0), q.size(1), q.size(2)}, {accumulate_dtype(q.dtype()), q.device()});
   attention_kernel(q.device(),
-                   {view(y), view(log_sum), view(q), view(k), view(v), optional_view(mask), plan});
+                   {view(y), view(log_sum), view(q), view(k), view(v), view_or_null(mask), plan});
   if (auto* node = record<AttentionNode>(op, y, q, k, v)) {
     node->q = q, node->k = k, node->v = v, node->y = y, node->log_sum = log_sum;
     if (mask.defined()) node->mask = mask;

@@ -68,7 +68,7 @@ struct LshAttentionNode : Node {
     const Tensor dqk = empty_heads(qk_, qk_.shape()), dv = empty_heads(v_, v_.shape());
     lsh_attention_backward_kernel(
         qk_.device(), {view(dqk), view(dv), view(y_), view(dy), view(log_sum_), view(qk_), view(v_),
-                       view(order_), optional_view(mask_), plan});
+                       view(order_), view_or_null(mask_), plan});
     return {dqk, dv};
   }
 };
@@ -170,11 +170,10 @@ Tensor lsh_attention(const Tensor& qk_, const Tensor& v_, const Tensor& rotation
   const Tensor order = empty({B, H, R, L}, {DType::i32, qk.device()});
   {
     const Tensor bucket = lsh_hash(qk, rotations, options.factors);
-    detail::lsh_sort_kernel(qk.device(),
-                            {view(order), view(bucket), detail::optional_view(mask), buckets});
+    detail::lsh_sort_kernel(qk.device(), {view(order), view(bucket), view_or_null(mask), buckets});
   }
   detail::lsh_attention_kernel(qk.device(), {view(y), view(log_sum), view(qk), view(v), view(order),
-                                             detail::optional_view(mask), plan});
+                                             view_or_null(mask), plan});
   if (auto* node = record<detail::LshAttentionNode>(op, y, qk, v)) {
     node->qk = qk, node->v = v, node->order = order, node->y = y, node->log_sum = log_sum;
     if (mask.defined()) node->mask = mask;

@@ -53,13 +53,10 @@ void statistics(const View& mean, const View& variance, const View& x) {
   for_each_channel(x, [&](int64_t c) {
     const Channel<const T> in(x, c);
     const auto count = static_cast<double>(in.count());
-    const C center = static_cast<C>(channel_sum<C>(in,
-                                                   [&](int64_t n) {
-                                                     return [from = in.image(n)](C sum, int64_t i) {
-                                                       return sum + static_cast<C>(from[i]);
-                                                     };
-                                                   }) /
-                                    count);
+    const double total = channel_sum<C>(in, [&](int64_t n) {
+      return [from = in.image(n)](C sum, int64_t i) { return sum + static_cast<C>(from[i]); };
+    });
+    const C center = static_cast<C>(total / count);
     const double squares = channel_sum<C>(in, [&](int64_t n) {
       return [from = in.image(n), center](C sum, int64_t i) {
         const C distance = static_cast<C>(from[i]) - center;

@@ -161,8 +161,7 @@ void add_product(Gemm g) {
   gemm(g);
 }
 
-/// y of a block from the sums of one group, some windows at a time where the
-/// sums stand transposed.
+/// y of a block from the sums of one group, some windows at a time where the sums stand transposed.
 template <class T>
 void write_output(const ConvSizes& s, const Block& b, int64_t group, const MatrixView& sums,
                   const T* bias, T* y) {
@@ -277,22 +276,16 @@ void input_gradient(const View& dx, const View& dy, const View& w, const Conv2dO
       const Block b = blocks.at(set, 0);
       T* const to = dx.as<T>() + s.input(b.image, group) + channels.first * plane;
       const int64_t stride = s.groups * s.channels * plane, own = channels.count * plane;
+      C* sums = planes.data();
+      int64_t step = own;
+      if constexpr (std::is_same_v<T, C>) sums = to, step = stride;
+      for (int64_t i = 0; i < b.images; ++i) std::fill_n(sums + i * step, own, C(0));
+      add_gradients(blocks, set, group, channels, w.as<const T>(), outputs, patches.data(), sums,
+                    step);
+      if constexpr (std::is_same_v<T, C>) continue;
       for (int64_t i = 0; i < b.images; ++i) {
-        if constexpr (std::is_same_v<T, C>)
-          std::fill_n(to + i * stride, own, T(0));
-        else
-          std::fill_n(planes.data() + i * own, own, C(0));
-      }
-      if constexpr (std::is_same_v<T, C>) {
-        add_gradients(blocks, set, group, channels, w.as<const T>(), outputs, patches.data(), to,
-                      stride);
-      } else {
-        add_gradients(blocks, set, group, channels, w.as<const T>(), outputs, patches.data(),
-                      planes.data(), own);
-        for (int64_t i = 0; i < b.images; ++i) {
-          std::transform(planes.data() + i * own, planes.data() + (i + 1) * own, to + i * stride,
-                         [](C value) { return T(value); });
-        }
+        std::transform(sums + i * own, sums + (i + 1) * own, to + i * stride,
+                       [](C value) { return T(value); });
       }
     }
   });

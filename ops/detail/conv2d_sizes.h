@@ -7,6 +7,12 @@
 
 namespace tenet::detail {
 
+/// The window of weights of shape `w` on images of shape `x`.
+inline Window conv2d_window(const Shape& x, const Shape& w, const Conv2dOptions& o) {
+  return {{x[2], w[2], o.stride.height, o.padding.height, o.dilation.height},
+          {x[3], w[3], o.stride.width, o.padding.width, o.dilation.width}};
+}
+
 struct ConvSizes {
   Window window;
   int64_t images, groups, channels, outputs;  // the latter two of one group
@@ -14,8 +20,7 @@ struct ConvSizes {
   int64_t rows;                               // patch rows of one group: channels * taps
 
   ConvSizes(const View& x, const View& w, const View& y, const Conv2dOptions& o)
-      : window{{x.shape[2], w.shape[2], o.stride.height, o.padding.height, o.dilation.height},
-               {x.shape[3], w.shape[3], o.stride.width, o.padding.width, o.dilation.width}},
+      : window(conv2d_window(x.shape, w.shape, o)),
         images(x.shape[0]),
         groups(o.groups),
         channels(w.shape[1]),

@@ -209,20 +209,6 @@ Tensor leaf(Shape shape, int seed, DType dtype) {
   return x;
 }
 
-bool same_bits(const Tensor& a, const Tensor& b) {
-  if (!a.defined() || !b.defined()) return a.defined() == b.defined();
-  if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
-  const Tensor ca = a.detach().contiguous(), cb = b.detach().contiguous();
-  return std::memcmp(view(ca).data, view(cb).data,
-                     static_cast<size_t>(a.numel() * itemsize(a.dtype()))) == 0;
-}
-
-bool same_bits(const Tensors& a, const Tensors& b) {
-  bool same = a.size() == b.size();
-  for (size_t i = 0; same && i < a.size(); ++i) same = same_bits(a[i], b[i]);
-  return same;
-}
-
 double max_difference(const Tensor& a, const Tensor& b) {
   const std::vector<double> x = a.to_vector<double>(), y = b.to_vector<double>();
   if (x.size() != y.size()) return INFINITY;

@@ -1,6 +1,7 @@
 /// Small differentiable ops for the engine's own tests: plain loops, apart from ops/.
 #pragma once
 
+#include <compare.h>
 #include <tenet/core/autograd.h>
 #include <tenet/core/error.h>
 #include <tenet/core/tensor.h>
@@ -36,9 +37,7 @@ Tensor fixed_minus(const Tensor& q, const Tensor& delta);
 Tensor pattern(Shape shape, int seed, DType dtype = DType::f32);
 Tensor leaf(Shape shape, int seed, DType dtype = DType::f32);
 
-/// Equal type, shape and bytes.
-bool same_bits(const Tensor& a, const Tensor& b);
-bool same_bits(const Tensors& a, const Tensors& b);
+/// The largest |a - b|; infinite if the sizes differ.
 double max_difference(const Tensor& a, const Tensor& b);
 
 /// Live bytes of activations and workspace.

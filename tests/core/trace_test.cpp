@@ -351,7 +351,7 @@ TEST_CASE("the picture of memory over time") {
   const std::string svg = contents(path);
   CHECK(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""));
   CHECK(svg.ends_with("</svg>\n"));
-  CHECK(svg.find("four &lt;couplings> &amp; more") != std::string::npos);
+  CHECK(svg.find("four &lt;couplings&gt; &amp; more") != std::string::npos);
   CHECK(svg.find(">peak ") != std::string::npos);
   CHECK(svg.find("nothing is freed") == std::string::npos);
   CHECK(count(svg, "stroke-width=\"1.2\"") == moved.marks().size());

@@ -1,13 +1,13 @@
 /// Small models and batches that the tests of the Reformer's promises share.
 #pragma once
 
+#include <compare.h>
 #include <doctest/doctest.h>
 #include <tenet/core/autograd.h>
 #include <tenet/core/generator.h>
 #include <tenet/models/reformer.h>
 #include <tenet/ops/creation.h>
 
-#include <cstring>
 #include <string>
 #include <vector>
 
@@ -40,13 +40,6 @@ inline ReformerConfig small_config(const SmallOptions& o) {
 inline Tensor random_tokens(Shape shape, uint64_t seed) {
   Generator generator(seed);
   return randint(shape, 0, 32, generator);
-}
-
-inline bool same_bits(const Tensor& a, const Tensor& b) {
-  if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
-  const Tensor x = a.detach().contiguous(), y = b.detach().contiguous();
-  const size_t bytes = static_cast<size_t>(x.numel() * itemsize(x.dtype()));
-  return std::memcmp(view(x).data, view(y).data, bytes) == 0;
 }
 
 /// Loss and every parameter's gradient of one training step whose random numbers begin at (seed 3,

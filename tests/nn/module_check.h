@@ -2,6 +2,7 @@
 /// module, bits.
 #pragma once
 
+#include <compare.h>
 #include <tenet/core/generator.h>
 #include <tenet/core/grad_mode.h>
 #include <tenet/nn/module.h>
@@ -12,7 +13,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
@@ -20,13 +20,6 @@
 namespace tenet::test {
 
 using Numbers = std::vector<double>;
-
-inline bool same_bits(const Tensor& a, const Tensor& b) {
-  if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
-  const Tensor x = a.detach().contiguous(), y = b.detach().contiguous();
-  const auto bytes = static_cast<size_t>(x.numel() * itemsize(x.dtype()));
-  return bytes == 0 || std::memcmp(view(x).data, view(y).data, bytes) == 0;
-}
 
 /// The largest |got - want| over the larger of 1 and the largest |want|; NaN counts as infinite.
 inline double error_of(const Tensor& got, const Numbers& want) {

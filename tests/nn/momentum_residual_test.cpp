@@ -55,15 +55,7 @@ TEST_CASE("gradients of a momentum residual equal those of plain ops") {
 }
 
 TEST_CASE("dropout inside a momentum residual is replayed") {
-  const auto f = residual(0.5);
-  f->to(DType::f64);
-  const auto run = [&](bool moved) {
-    set_seed(9);
-    return derivatives(
-        *f, {streams()[0].set_requires_grad(true), streams()[1].set_requires_grad(true)},
-        [&](Tensors x) { return moved ? reversible(f, std::move(x)) : f->forward(x); }, false);
-  };
-  CHECK(worst_difference(run(true), run(false)) < 1e-12);
+  check_dropout_replay(residual(0.5), streams());
 }
 
 TEST_CASE("errors of a momentum residual") {

@@ -40,18 +40,6 @@ inline Tensor weighted(const Tensors& y) {
   return loss;
 }
 
-/// CHECKs that `call` throws Error with exactly this text.
-template <class Call>
-void check_error(Call&& call, const std::string& text) {
-  std::string message = "(nothing was thrown)";
-  try {
-    call();
-  } catch (const Error& error) {
-    message = error.what();
-  }
-  CHECK(message == text);
-}
-
 inline double worst_difference(const Tensors& a, const Tensors& b) {
   REQUIRE(a.size() == b.size());
   double worst = 0;
@@ -110,6 +98,21 @@ void check_against_plain(const std::shared_ptr<M>& module, const Tensors& x, con
                            << worst);
     CHECK(worst < 1e-10);
   }
+}
+
+/// Checks that the dropout inside is drawn again in the replay: the gradients through reversible()
+/// (f64) equal those of plain ops with the same seed.
+template <class M>
+void check_dropout_replay(const std::shared_ptr<M>& module, const Tensors& x) {
+  module->to(DType::f64);
+  Tensors leaves;
+  for (const Tensor& t : x) leaves.push_back(t.to(DType::f64).clone().set_requires_grad(true));
+  const auto run = [&](const Map& map) {
+    set_seed(9);
+    return derivatives(*module, leaves, map, false);
+  };
+  const Tensors moved = run([&](Tensors y) { return reversible(module, std::move(y)); });
+  CHECK(worst_difference(moved, run([&](const Tensors& y) { return module->forward(y); })) < 1e-12);
 }
 
 /// log|det| of the n x n matrix `a` by elimination with pivots.

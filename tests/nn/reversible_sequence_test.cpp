@@ -124,10 +124,7 @@ double difference(const Run& a, const Run& b) {
   return worst;
 }
 
-bool same(const Run& a, const Run& b) {
-  return std::equal(a.results.begin(), a.results.end(), b.results.begin(), b.results.end(),
-                    same_bits);
-}
+bool same(const Run& a, const Run& b) { return same_bits(a.results, b.results); }
 
 /// A coupling that flips the lowest bit of one word of what it rebuilds.
 struct OneWrongBit : ReversibleFunction {

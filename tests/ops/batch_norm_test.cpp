@@ -70,19 +70,19 @@ std::vector<OpError> errors() {
           {[=] { batch_norm(stream); }, "batch_norm: fixed-point stream; decode() it first"}};
 }
 
-Tensor random(Shape shape, uint64_t seed, DType dtype = DType::f32) {
-  Generator generator(seed);
-  return randn(std::move(shape), generator).to(dtype);
-}
-
-}  // namespace
-
-TEST_CASE("op table: batch_norm in training") {
+OpCase row() {
   OpCase c{.op = "batch_norm"};
   c.types = {DType::f32, DType::f64, DType::bf16, DType::f16};
   c.tolerance = 5e-6;
   c.tolerance_f16 = 4e-3;
   c.tolerance_bf16 = 3e-2;
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("op table: batch_norm in training") {
+  OpCase c = row();
   SUBCASE("with weight and bias") {
     c.inputs = {{.shape = {2, 3, 2, 3}}, {.shape = {3}}, {.shape = {3}}};
     c.function = [](const Tensors& t) { return batch_norm(t[0], {t[1], t[2], epsilon}).y; };
@@ -114,11 +114,7 @@ TEST_CASE("op table: batch_norm in training") {
 }
 
 TEST_CASE("op table: batch_norm with given statistics") {
-  OpCase c{.op = "batch_norm"};
-  c.types = {DType::f32, DType::f64, DType::bf16, DType::f16};
-  c.tolerance = 5e-6;
-  c.tolerance_f16 = 4e-3;
-  c.tolerance_bf16 = 3e-2;
+  OpCase c = row();
   c.inputs = {{.shape = {2, 3, 2, 3}}, {.shape = {3}}, {.shape = {3}, .low = 0.5}};
   c.shapes = {};
   SUBCASE("with weight and bias") {

@@ -66,11 +66,6 @@ std::vector<OpError> errors() {
       {[=] { conv2d(stream, w); }, "conv2d: fixed-point stream; decode() it first"}};
 }
 
-Tensor random(Shape shape, uint64_t seed, DType dtype = DType::f32) {
-  Generator generator(seed);
-  return randn(std::move(shape), generator).to(dtype);
-}
-
 }  // namespace
 
 TEST_CASE("op table: conv2d") {

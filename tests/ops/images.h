@@ -1,13 +1,13 @@
 /// References for ops on images, by their definitions in double, and random layouts to try them on.
 #pragma once
 
+#include <compare.h>
 #include <ops/array.h>
 #include <tenet/ops/conv2d.h>
 #include <tenet/ops/pool2d.h>
 
 #include <doctest/doctest.h>
 
-#include <cstring>
 #include <random>
 
 namespace tenet::test {
@@ -133,13 +133,6 @@ inline double distance(const Tensor& got, const Array& want) {
     if (!(error <= worst)) worst = std::isnan(error) ? INFINITY : error;
   }
   return worst;
-}
-
-inline bool same_bits(const Tensor& a, const Tensor& b) {
-  const Tensor x = a.detach().contiguous(), y = b.detach().contiguous();
-  return x.shape() == y.shape() && x.dtype() == y.dtype() &&
-         (x.numel() == 0 || std::memcmp(view(x).data, view(y).data,
-                                        static_cast<size_t>(x.numel() * itemsize(x.dtype()))) == 0);
 }
 
 }  // namespace tenet::test

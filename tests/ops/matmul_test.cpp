@@ -78,18 +78,6 @@ Array linear_reference(const Arrays& xs) {
   return y;
 }
 
-Tensor random(Shape shape, uint64_t seed, DType dtype = DType::f32) {
-  Generator generator(seed);
-  return randn(std::move(shape), generator, {.dtype = dtype});
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  const Tensor x = a.detach().contiguous(), y = b.detach().contiguous();
-  return x.shape() == y.shape() && x.dtype() == y.dtype() &&
-         std::memcmp(view(x).data, view(y).data,
-                     static_cast<size_t>(x.numel() * itemsize(x.dtype()))) == 0;
-}
-
 }  // namespace
 
 TEST_CASE("op table: matrix products") {

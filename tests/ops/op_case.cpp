@@ -1,18 +1,26 @@
 #include <doctest/doctest.h>
+#include <fmt/ranges.h>
 #include <gradcheck.h>
 #include <ops/op_case.h>
 #include <tenet/core/detail/core_kernels.h>
+#include <tenet/core/generator.h>
 #include <tenet/core/philox.h>
+#include <tenet/ops/creation.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <map>
+#include <set>
 
 namespace tenet::test {
 namespace {
 
-/// What the rows of this program have covered; printed when it ends.
+/// What the rows of this program have covered; printed when it ends, with TENET_OP_TABLE=1 each op
+/// and the types that it was tried in.
 struct Counts {
+  std::map<std::string, std::set<DType>> types;
   int rows = 0, forwards = 0, gradchecks = 0, gradgradchecks = 0, errors = 0, cuda = 0;
   ~Counts() {
     if (rows == 0) return;
@@ -20,6 +28,8 @@ struct Counts {
                rows, forwards, gradchecks, gradgradchecks, errors,
                has_cuda() ? fmt::format("{} comparisons with CUDA", cuda)
                           : "CUDA comparisons skipped: no GPU");
+    if (!std::getenv("TENET_OP_TABLE")) return;
+    for (const auto& [op, own] : types) fmt::print("  {:36} {}\n", op, fmt::join(own, " "));
   }
 };
 Counts counts;
@@ -102,13 +112,6 @@ void compare(const std::string& what, const Tensor& y, const Array& expected, do
   INFO("element ", at, ": ", values.empty() ? 0 : values[at], ", expected ",
        values.empty() ? 0 : expected.values[at]);
   CHECK(worst <= tolerance);
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
-  const Tensor x = a.detach().contiguous(), y = b.detach().contiguous();
-  return std::memcmp(view(x).data, view(y).data,
-                     static_cast<size_t>(x.numel() * itemsize(x.dtype()))) == 0;
 }
 
 void check_forward(const OpCase& row, const Tensors& xs, DType type, const std::string& what) {
@@ -273,6 +276,7 @@ Array map_broadcast(const Arrays& xs, const std::function<double(const std::vect
 
 void run(const OpCase& row) {
   ++counts.rows;
+  counts.types[row.op].insert(row.types.begin(), row.types.end());
   for (const OpError& error : row.errors) {
     INFO(row.op);
     check_error(error.call, error.text);
@@ -322,14 +326,9 @@ OpReference each(std::function<double(double, double, double)> f) {
   };
 }
 
-void check_error(const std::function<void()>& call, const std::string& text) {
-  std::string message = "(nothing was thrown)";
-  try {
-    call();
-  } catch (const Error& error) {
-    message = error.what();
-  }
-  CHECK(message == text);
+Tensor random(Shape shape, uint64_t seed, DType dtype) {
+  Generator generator(seed);
+  return randn(std::move(shape), generator, {.dtype = dtype});
 }
 
 bool has_cuda() {

@@ -1,6 +1,7 @@
 /// The op table: one row per public function of ops/ drives every test that all ops share.
 #pragma once
 
+#include <compare.h>
 #include <tenet/core/autograd.h>
 
 #include <functional>
@@ -105,8 +106,8 @@ OpReference each(std::function<double(double)> f);
 OpReference each(std::function<double(double, double)> f);
 OpReference each(std::function<double(double, double, double)> f);
 
-/// CHECKs that `call` throws Error with exactly this text.
-void check_error(const std::function<void()>& call, const std::string& text);
+/// Normal numbers of a seed.
+Tensor random(Shape shape, uint64_t seed, DType dtype = DType::f32);
 
 /// Whether this build has CUDA kernels and the machine a device.
 bool has_cuda();

@@ -59,4 +59,20 @@ inline double largest_error(const std::vector<double>& got, const std::vector<do
   return largest;
 }
 
+/// The error of a parameter after `steps` steps of an optimizer: rule(i, step, dw, w) gives what
+/// element w becomes in step `step`, counted from 0.
+template <class O, class Options, class Rule>
+double error_of_steps(const Options& options, int steps, Rule rule) {
+  const Tensor parameter = make_parameter({257}, 4, DType::f64);
+  O optimizer(std::vector{parameter}, options);
+  std::vector<double> want = parameter.to_vector<double>();
+  for (int step = 0; step < steps; ++step) {
+    set_gradients({parameter}, step);
+    const std::vector<double> dw = parameter.grad().to_vector<double>();
+    optimizer.step();
+    for (size_t i = 0; i < want.size(); ++i) want[i] = rule(i, step, dw[i], want[i]);
+  }
+  return largest_error(parameter.to_vector<double>(), want);
+}
+
 }  // namespace tenet::test

@@ -8,23 +8,15 @@ using namespace tenet::test;
 namespace {
 
 double error_after(const optim::RmsPropOptions& o, int steps) {
-  const Tensor w = make_parameter({257}, 4, DType::f64);
-  optim::RmsProp optimizer(std::vector{w}, o);
-  std::vector<double> want = w.to_vector<double>(), v(want.size()), m(v), u(v);
-  for (int step = 0; step < steps; ++step) {
-    set_gradients({w}, step);
-    const std::vector<double> dw = w.grad().to_vector<double>();
-    optimizer.step();
-    for (size_t i = 0; i < want.size(); ++i) {
-      const double d = dw[i] + o.weight_decay * want[i];
-      v[i] = o.alpha * v[i] + (1 - o.alpha) * d * d;
-      m[i] = o.alpha * m[i] + (1 - o.alpha) * d;
-      const double variance = o.centered ? v[i] - m[i] * m[i] : v[i];
-      u[i] = o.momentum * u[i] + d / (std::sqrt(variance) + o.eps);
-      want[i] -= o.learning_rate * u[i];
-    }
-  }
-  return largest_error(w.to_vector<double>(), want);
+  std::vector<double> v(257), m(257), u(257);
+  return error_of_steps<optim::RmsProp>(o, steps, [&](size_t i, int, double dw, double w) {
+    const double d = dw + o.weight_decay * w;
+    v[i] = o.alpha * v[i] + (1 - o.alpha) * d * d;
+    m[i] = o.alpha * m[i] + (1 - o.alpha) * d;
+    const double variance = o.centered ? v[i] - m[i] * m[i] : v[i];
+    u[i] = o.momentum * u[i] + d / (std::sqrt(variance) + o.eps);
+    return w - o.learning_rate * u[i];
+  });
 }
 
 }  // namespace

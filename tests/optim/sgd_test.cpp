@@ -8,20 +8,12 @@ using namespace tenet::test;
 namespace {
 
 double error_after(const optim::SgdOptions& o, int steps) {
-  const Tensor w = make_parameter({257}, 4, DType::f64);
-  optim::Sgd optimizer(std::vector{w}, o);
-  std::vector<double> want = w.to_vector<double>(), u(want.size());
-  for (int step = 0; step < steps; ++step) {
-    set_gradients({w}, step);
-    const std::vector<double> dw = w.grad().to_vector<double>();
-    optimizer.step();
-    for (size_t i = 0; i < want.size(); ++i) {
-      const double d = dw[i] + o.weight_decay * want[i];
-      u[i] = o.momentum * u[i] + (step == 0 ? 1 : 1 - o.dampening) * d;
-      want[i] -= o.learning_rate * (o.nesterov ? d + o.momentum * u[i] : u[i]);
-    }
-  }
-  return largest_error(w.to_vector<double>(), want);
+  std::vector<double> u(257);
+  return error_of_steps<optim::Sgd>(o, steps, [&](size_t i, int step, double dw, double w) {
+    const double d = dw + o.weight_decay * w;
+    u[i] = o.momentum * u[i] + (step == 0 ? 1 : 1 - o.dampening) * d;
+    return w - o.learning_rate * (o.nesterov ? d + o.momentum * u[i] : u[i]);
+  });
 }
 
 }  // namespace

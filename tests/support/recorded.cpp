@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+
 #include <recorded.h>
 
 #include <algorithm>

@@ -55,6 +55,4 @@ double checked_dropout(double p, Generator* generator, uint64_t count, PhiloxKey
   return p;
 }
 
-View optional_view(const Tensor& tensor) { return tensor.defined() ? view(tensor) : View{}; }
-
 }  // namespace tenet::detail

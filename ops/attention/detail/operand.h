@@ -32,9 +32,6 @@ Tensor checked_mask(const Tensor& mask, const Tensor& keys, const char* op);
 double checked_dropout(double p, Generator* generator, uint64_t count, PhiloxKey& random,
                        const char* op);
 
-/// The view, or one with null data of an undefined tensor.
-View optional_view(const Tensor& tensor);
-
 inline const uint8_t* mask_bytes(const View& mask) { return mask.as<const uint8_t>(); }
 
 /// A (B, H, L, K) operand of a kernel: its own memory in f32 and f64, a workspace of floats for the

@@ -1,4 +1,5 @@
 #include <omp.h>
+
 #include <tenet/core/cpu_level.h>
 #include <tenet/core/error.h>
 #include <tenet/ops/gemm/detail/blocked.h>

@@ -18,6 +18,7 @@ using namespace tenet;
 using tenet::test::Arrays;
 using tenet::test::check_error;
 using tenet::test::OpCase;
+using tenet::test::same_bits;
 
 namespace reference = attention_reference;
 
@@ -113,11 +114,6 @@ OpCase attention_row() {
   row.tolerance = 1e-5;
   row.tolerance_bf16 = 2e-2;
   return row;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  const std::vector<float> x = a.to_vector<float>(), y = b.to_vector<float>();
-  return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
 }
 
 }  // namespace
