@@ -19,9 +19,6 @@ namespace {
 using Binary = Tensor (*)(const Tensor&, const Tensor&);
 using Reference = double (*)(double, double);
 
-const std::vector<DType> real_types{DType::f32, DType::f64, DType::bf16, DType::f16};
-const std::vector<DType> number_types{DType::f32, DType::f64, DType::bf16,
-                                      DType::f16, DType::i32, DType::i64};
 const std::vector<std::vector<Shape>> broadcasts{
     {{3, 4}, {4}}, {{3, 1}, {1, 4}},    {{}, {2, 3}},     {{0, 3}, {3}},
     {{1}, {1}},    {{2, 1, 3}, {4, 1}}, {{2, 600}, {600}}};

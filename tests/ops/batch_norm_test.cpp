@@ -72,7 +72,7 @@ std::vector<OpError> errors() {
 
 OpCase row() {
   OpCase c{.op = "batch_norm"};
-  c.types = {DType::f32, DType::f64, DType::bf16, DType::f16};
+  c.types = real_types;
   c.tolerance = 5e-6;
   c.tolerance_f16 = 4e-3;
   c.tolerance_bf16 = 3e-2;

@@ -20,7 +20,7 @@ OpCase row(const Shape& x, const Shape& w, const Conv2dOptions& options, bool bi
     return conv2d(t[0], t[1], bias ? t[2] : Tensor(), options);
   };
   result.reference = conv_reference(options);
-  result.types = {DType::f32, DType::f64, DType::bf16, DType::f16};
+  result.types = real_types;
   result.tolerance = 1e-5;
   return result;
 }
@@ -143,7 +143,7 @@ TEST_CASE("an image's result does not depend on the batch around it or on thread
                             {{7, 24, 18, 19}, {40, 24, 1, 1}, {}}};
   const int threads = num_threads();
   for (const Layout& layout : layouts) {
-    for (const DType dtype : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
+    for (const DType dtype : real_types) {
       CAPTURE(layout.x);
       CAPTURE(dtype);
       const Tensor x = random(layout.x, 1, dtype), w = random(layout.w, 2, dtype);

@@ -17,10 +17,6 @@ namespace {
 
 using Unary = Tensor (*)(const Tensor&);
 
-const std::vector<DType> real_types{DType::f32, DType::f64, DType::bf16, DType::f16};
-const std::vector<DType> number_types{DType::f32, DType::f64, DType::bf16,
-                                      DType::f16, DType::i32, DType::i64};
-
 /// A row for a function of real numbers on [-2, 2]; `op` is what its errors begin with.
 OpCase real(OpCase row, Unary function, double (*reference)(double)) {
   if (row.inputs.empty()) row.inputs = {{.shape = {3, 4}}};

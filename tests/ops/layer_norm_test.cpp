@@ -34,8 +34,6 @@ OpReference reference(bool has_weight, bool has_bias) {
   };
 }
 
-const std::vector<DType> real_types{DType::f32, DType::f64, DType::bf16, DType::f16};
-
 }  // namespace
 
 TEST_CASE("op table: layer_norm") {

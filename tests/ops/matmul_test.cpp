@@ -131,7 +131,7 @@ TEST_CASE("op table: matrix products") {
     row.function = [](const Tensors& x) { return linear(x[0], x[1], x[2]); };
     row.reference = linear_reference;
     row.tolerance = 1e-5;
-    row.types = {DType::f32, DType::f64, DType::bf16, DType::f16};
+    row.types = real_types;
     row.shapes = {{{4}, {5, 4}, {5}},       {{2, 3, 4}, {5, 4}, {5}}, {{2, 2, 3, 4}, {1, 4}, {1}},
                   {{0, 4}, {5, 4}, {5}},    {{3, 0}, {5, 0}, {5}},    {{3, 4}, {0, 4}, {0}},
                   {{2, 0, 4}, {5, 4}, {5}}, {{1, 1}, {1, 1}, {1}}};
@@ -154,7 +154,7 @@ TEST_CASE("op table: matrix products") {
     row.function = [](const Tensors& x) { return linear(x[0], x[1]); };
     row.reference = linear_reference;
     row.tolerance = 1e-5;
-    row.types = {DType::f32, DType::f64, DType::bf16, DType::f16};
+    row.types = real_types;
   }
   run(row);
 }

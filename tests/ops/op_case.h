@@ -64,6 +64,13 @@ class OpReference {
   std::function<Arrays(const Arrays&)> call_;
 };
 
+/// The types that functions of real numbers, of numbers and of any elements take.
+inline const std::vector<DType> real_types{DType::f32, DType::f64, DType::bf16, DType::f16};
+inline const std::vector<DType> number_types{DType::f32, DType::f64, DType::bf16,
+                                             DType::f16, DType::i32, DType::i64};
+inline const std::vector<DType> any_types{DType::f32, DType::f64, DType::bf16,   DType::f16,
+                                          DType::i32, DType::i64, DType::boolean};
+
 struct OpError {
   std::function<void()> call;
   std::string text;  // the whole message

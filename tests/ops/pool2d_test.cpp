@@ -62,7 +62,7 @@ OpCase row(std::string op, OpFunction function, OpReference reference) {
   OpCase c{.op = std::move(op), .inputs = {{.shape = {2, 2, 5, 4}}}};
   c.function = std::move(function);
   c.reference = std::move(reference);
-  c.types = {DType::f32, DType::f64, DType::bf16, DType::f16};
+  c.types = real_types;
   c.shapes = {{{0, 2, 5, 4}}, {{2, 0, 5, 4}}, {{1, 1, 3, 3}}};
   return c;
 }

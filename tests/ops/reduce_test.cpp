@@ -70,7 +70,7 @@ OpCase reduction(OpCase row, Reduce function, double (*f)(const Line&)) {
   row.reference = [f](const Arrays& x) {
     return Arrays{over({1}, false, f)(x)[0], over({0, 2}, true, f)(x)[0], over({}, false, f)(x)[0]};
   };
-  row.types = {DType::f32, DType::f64, DType::bf16, DType::f16};
+  row.types = real_types;
   row.shapes = {{{1, 3, 1}}, {{0, 2, 3}}, {{2, 40, 3}}};
   const Tensor x = zeros({2, 3}), stream = encode(zeros({2}));
   row.errors = {
@@ -89,6 +89,18 @@ TEST_CASE("op table: sums") {
   OpCase row;
   SUBCASE("sum") { row = reduction({.op = "sum"}, sum, total); }
   SUBCASE("mean") { row = reduction({.op = "mean"}, mean, average); }
+  SUBCASE("integers") {
+    SUBCASE("sum") {
+      row = reduction({.op = "sum"}, sum, total);
+      row.result = DType::i64;
+    }
+    SUBCASE("mean") {
+      row = reduction({.op = "mean"}, mean, average);
+      row.result = DType::f32;
+    }
+    row.types = {DType::i32, DType::i64, DType::boolean};
+    row.differentiable = false;
+  }
   SUBCASE("var") {
     row = reduction(
         {.op = "var"}, [](const Tensor& x, const Axes& a, bool keep) { return var(x, a, keep); },
@@ -132,6 +144,7 @@ TEST_CASE("op table: extremes and places") {
   const std::string name = row.op;
   const bool is_place = name.starts_with("arg");
   const bool largest = name.ends_with("max");
+  row.types = any_types;
   row.shapes = {{{1, 3, 1}}, {{2, 40, 3}}};
   row.errors.push_back({[=] {
                           const Tensor x = zeros({2, 0});

@@ -38,8 +38,6 @@ std::vector<OpError> errors_of(const std::string& op, Tensor (*f)(const Tensor&,
           {[=] { f(stream, 0); }, op + ": fixed-point stream; decode() it first"}};
 }
 
-const std::vector<DType> real_types{DType::f32, DType::f64, DType::bf16, DType::f16};
-
 }  // namespace
 
 TEST_CASE("op table: softmax") {

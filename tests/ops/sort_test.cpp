@@ -32,8 +32,6 @@ Line sorted(const Line& x, bool descending) {
   return y;
 }
 
-const std::vector<DType> number_types{DType::f32, DType::f64, DType::bf16, DType::i32};
-
 }  // namespace
 
 TEST_CASE("op table: sorting") {

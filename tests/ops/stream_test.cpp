@@ -14,7 +14,6 @@ using namespace tenet::test;
 
 namespace {
 
-const std::vector<DType> real_types{DType::f32, DType::f64, DType::bf16, DType::f16};
 const double not_a_number = std::numeric_limits<double>::quiet_NaN();
 const double infinity = std::numeric_limits<double>::infinity();
 

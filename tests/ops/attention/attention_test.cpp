@@ -105,11 +105,9 @@ test::Array lsh_attend(const Arrays& x, const std::vector<int64_t>& factors, int
   return {x[0].shape, reference::Attention<double>(how, qk, qk, v).run(none).y.values};
 }
 
-const std::vector<DType> float_types{DType::f32, DType::f64, DType::bf16, DType::f16};
-
 OpCase attention_row() {
   OpCase row{.op = "attention"};
-  row.types = float_types;
+  row.types = test::real_types;
   row.twice = false;
   row.tolerance = 1e-5;
   row.tolerance_bf16 = 2e-2;
