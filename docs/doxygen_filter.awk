@@ -1,0 +1,183 @@
+# What Doxygen reads of a header. The house style says things once; Doxygen wants them on each declaration.
+#
+#   - The comment at the head of a file is the file's (@file), not that of the namespace below it.
+#   - A `///` comment goes to every declaration below it, up to an empty line or the next comment; an `override` has its
+#     base's words.
+#   - `T x;  // words` documents x; so do comment lines right below it.
+#   - `T a, b;` becomes two declarations, each with the words of both.
+#   - Members that are defaulted or deleted, and the specialisations of fmt::formatter at the end, are left out.
+#
+# Line numbers stay. Text inside function bodies is not touched.
+
+# The text with the contents of string and character literals blanked, of the same length.
+function masked(s,    out, m) {
+  out = ""
+  while (match(s, /"([^"\\]|\\.)*"|'([^'\\]|\\.)'/)) {
+    m = substr(s, RSTART, RLENGTH)
+    gsub(/./, "_", m)
+    out = out substr(s, 1, RSTART - 1) m
+    s = substr(s, RSTART + RLENGTH)
+  }
+  return out s
+}
+
+function trim(s) {
+  sub(/^[ \t]+/, "", s)
+  sub(/[ \t]+$/, "", s)
+  return s
+}
+
+function comment(text) {
+  gsub(/\*\//, "* /", text)
+  return "/** " text " */ "
+}
+
+# `T a = 1, b = 2;` with `words` before each name.
+function documented(code, words,    i, c, level, parts, n, type, out) {
+  n = 1
+  parts[1] = ""
+  for (i = 1; i <= length(code); ++i) {
+    c = substr(code, i, 1)
+    if (c ~ /[({<[]/) ++level
+    if (c ~ /[)}>\]]/) --level
+    if (c == "," && level == 0) parts[++n] = ""
+    else parts[n] = parts[n] c
+  }
+  if (n == 1 || code !~ /;$/ || code ~ /^(using|friend|template)/) return comment(words) code
+  type = parts[1]
+  sub(/ *=.*/, "", type)
+  sub(/[A-Za-z0-9_]+$/, "", type)
+  out = comment(words) parts[1]
+  for (i = 2; i <= n; ++i) out = out "; " comment(words) type trim(parts[i])
+  return out
+}
+
+# The declaration whose trailing comment may go on in the next line.
+function flush_held() {
+  if (!held) return
+  if (held_starts) print documented(held_code, held_text)
+  else print held_code "  ///< " held_text
+  while (--held > 0) print ""
+  held = 0
+}
+
+# Follows braces and parentheses to know where declarations begin and which braces are scopes.
+function advance(code,    i, c, head) {
+  for (i = 1; i <= length(code); ++i) {
+    c = substr(code, i, 1)
+    if (c == "(") ++parens
+    if (c == ")") --parens
+    if (c == "{") {
+      head = declaration
+      while (sub(/^template <([^<>]|<([^<>]|<[^<>]*>)*>)*> */, "", head)) {}
+      outer_parens[depth] = parens
+      parens = 0
+      kind[++depth] = "code"
+      if (head ~ /^(class|struct|union|(inline )?namespace|extern ")/) kind[depth] = "scope"
+      if (head ~ /^enum/) kind[depth] = "enum"
+      doc[depth] = declaration = ""
+      fresh[depth] = kind[depth - 1] == "code" ? "" : head
+      continue
+    }
+    if (c == "}") {
+      head = kind[depth] == "code" ? "" : "type"
+      parens = outer_parens[--depth]
+      declaration = head == "type" || parens > 0 || substr(code, i + 1) ~ /^ *[;,)}]/ ? "..." : ""
+      if (fresh[depth + 1] ~ /^((inline )?namespace|extern ")/) declaration = ""
+      continue
+    }
+    if (parens == 0 && (c == ";" || (c == "," && kind[depth] == "enum"))) {
+      declaration = ""
+      continue
+    }
+    declaration = declaration c
+  }
+  declaration = trim(declaration) == "" ? "" : trim(declaration) " "
+}
+
+BEGIN {
+  kind[0] = "scope"
+  head_of_file = 1
+}
+
+dropped { next }
+
+{
+  line = masked($0)
+  at = index(line, "//")
+  code = trim(at ? substr(line, 1, at - 1) : line)
+  text = at ? trim(substr($0, at + 2)) : ""
+  visible = kind[depth] != "code"
+}
+
+# The last comment line of a declaration that is held.
+held && code == "" && text != "" && text !~ /^\// {
+  held_text = held_text " " text
+  ++held
+  next
+}
+
+{ flush_held() }
+
+head_of_file && /^#pragma once/ {
+  print "/// @file"
+  head_of_file = 0
+  next
+}
+
+# The end of the last namespace is behind us: specialisations.
+depth == 0 && code ~ /^template </ { dropped = 1; next }
+
+line ~ /^ *\/\/\// {
+  if (!collecting) { doc[depth] = ""; used[depth] = 0 }
+  collecting = 1
+  words = trim(substr(text, 2))
+  if (substr($0, at + 3) !~ /^     /) doc[depth] = doc[depth] (doc[depth] == "" ? "" : " ") (words == "" ? "<br>" : words)
+  print
+  next
+}
+
+{ collecting = 0 }
+
+code == "" {
+  if (text == "") doc[depth] = ""
+  print
+  next
+}
+
+code ~ /^#/ || !visible {
+  print
+  if (code !~ /^#/) advance(code)
+  next
+}
+
+{
+  starts = declaration == "" && code !~ /^[}):,]/
+  if (code ~ /^(public|protected|private):/) {
+    doc[depth] = ""
+    print
+    next
+  }
+  if (starts && code ~ /= (default|delete);$/ && (doc[depth] == "" || used[depth])) {
+    print ""
+    next
+  }
+  here = depth
+  before = starts ? doc[here] : ""
+  again = used[here]
+  if (starts) used[here] = 1
+  original = trim(at ? substr($0, 1, at - 1) : $0)
+  advance(code)
+  if (text != "" && text !~ /^NOLINT/ && depth == here && declaration == "" && code !~ /^}/) {
+    held = 1
+    held_code = original
+    held_text = text
+    held_starts = starts
+    next
+  }
+  if (before != "" && !again && code ~ /,.*;$/ && code !~ /\(/) print documented(original, before)
+  else if (before != "" && again && $0 !~ / override[ ;]/ && code !~ /^(namespace|friend class|friend struct)/) print documented(original, before)
+  else print
+}
+
+END { flush_held() }
