@@ -2,7 +2,7 @@
 #
 #   - The comment at the head of a file is the file's (@file), not that of the namespace below it.
 #   - A `///` comment goes to every declaration below it, up to an empty line or the next comment; an `override` has its
-#     base's words.
+#     base's words, a constructor or operator() without words those of its class (the first paragraph).
 #   - `T x;  // words` documents x; so do comment lines right below it.
 #   - `T a, b;` becomes two declarations, each with the words of both.
 #   - Members that are defaulted or deleted, and the specialisations of fmt::formatter at the end, are left out.
@@ -32,8 +32,8 @@ function comment(text) {
   return "/** " text " */ "
 }
 
-# `T a = 1, b = 2;` with `words` before each name.
-function documented(code, words,    i, c, level, parts, n, type, out) {
+# `T a = 1, b = 2;` with `words` before each name, or, if the first one has them already, before the others.
+function documented(code, words, has_first,    i, c, level, parts, n, type, out, first) {
   n = 1
   parts[1] = ""
   for (i = 1; i <= length(code); ++i) {
@@ -43,11 +43,12 @@ function documented(code, words,    i, c, level, parts, n, type, out) {
     if (c == "," && level == 0) parts[++n] = ""
     else parts[n] = parts[n] c
   }
-  if (n == 1 || code !~ /;$/ || code ~ /^(using|friend|template)/) return comment(words) code
+  first = has_first ? "" : comment(words)
+  if (n == 1 || code !~ /;$/ || code ~ /^(using|friend|template)/) return first code
   type = parts[1]
   sub(/ *=.*/, "", type)
   sub(/[A-Za-z0-9_]+$/, "", type)
-  out = comment(words) parts[1]
+  out = first parts[1]
   for (i = 2; i <= n; ++i) out = out "; " comment(words) type trim(parts[i])
   return out
 }
@@ -55,10 +56,16 @@ function documented(code, words,    i, c, level, parts, n, type, out) {
 # The declaration whose trailing comment may go on in the next line.
 function flush_held() {
   if (!held) return
-  if (held_starts) print documented(held_code, held_text)
+  if (held_starts) print documented(held_code, held_text, 0)
   else print held_code "  ///< " held_text
   while (--held > 0) print ""
   held = 0
+}
+
+# Whether `code` declares what a class's own words may describe.
+function of_class(code) {
+  if (name[depth] == "" || class_doc[depth] == "" || code ~ /\) (const )?override/) return 0
+  return code ~ /operator\(\)\(/ || code ~ ("^(explicit |constexpr |TENET_HD )*" name[depth] "\\(")
 }
 
 # Follows braces and parentheses to know where declarations begin and which braces are scopes.
@@ -75,6 +82,13 @@ function advance(code,    i, c, head) {
       kind[++depth] = "code"
       if (head ~ /^(class|struct|union|(inline )?namespace|extern ")/) kind[depth] = "scope"
       if (head ~ /^enum/) kind[depth] = "enum"
+      name[depth] = ""
+      if (match(head, /^(class|struct) [A-Za-z0-9_]+/)) {
+        name[depth] = substr(head, RSTART, RLENGTH)
+        sub(/.* /, "", name[depth])
+        class_doc[depth] = doc[depth - 1]
+        sub(/ *<br>.*/, "", class_doc[depth])
+      }
       doc[depth] = declaration = ""
       fresh[depth] = kind[depth - 1] == "code" ? "" : head
       continue
@@ -166,6 +180,11 @@ code ~ /^#/ || !visible {
   before = starts ? doc[here] : ""
   again = used[here]
   if (starts) used[here] = 1
+  if (starts && before == "" && of_class(code)) {
+    before = class_doc[here]
+    again = 1
+  }
+  if (code ~ /\) (const )?(noexcept )?override/ || code ~ /^(virtual )?~|^namespace |^friend (class|struct) /) before = ""
   original = trim(at ? substr($0, 1, at - 1) : $0)
   advance(code)
   if (text != "" && text !~ /^NOLINT/ && depth == here && declaration == "" && code !~ /^}/) {
@@ -175,9 +194,8 @@ code ~ /^#/ || !visible {
     held_starts = starts
     next
   }
-  if (before != "" && !again && code ~ /,.*;$/ && code !~ /\(/) print documented(original, before)
-  else if (before != "" && again && $0 !~ / override[ ;]/ && code !~ /^(namespace|friend class|friend struct)/) print documented(original, before)
-  else print
+  if (before == "" || (!again && code ~ /[({]/)) print
+  else print documented(original, before, !again)
 }
 
 END { flush_held() }
