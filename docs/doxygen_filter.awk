@@ -194,7 +194,7 @@ code ~ /^#/ || !visible {
     held_starts = starts
     next
   }
-  if (before == "" || (!again && code ~ /[({]/)) print
+  if (before == "") print
   else print documented(original, before, !again)
 }
 

@@ -10,6 +10,7 @@ namespace tenet {
 
 /// Bytes at the peak of a training step.
 struct MemoryPlan {
+  /// f32 numbers, one per parameter, or optimizer_floats.
   int64_t parameters = 0, gradients = 0, optimizer = 0;
   int64_t streams = 0;  // the two residual streams and their gradients
   int64_t layers =

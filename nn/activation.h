@@ -9,6 +9,7 @@
 
 namespace tenet::nn {
 
+/// An elementwise nonlinearity, by the name of its op.
 enum class Activation {
   relu,
   gelu,
@@ -24,6 +25,7 @@ enum class Activation {
   hardswish
 };
 
+/// The op of that name, with its default slope or alpha: any shape, which y has too.
 Tensor activate(const Tensor& x, Activation activation);
 
 /// The name that parse_activation() reads.
@@ -33,7 +35,7 @@ std::string_view to_string(Activation activation);
 /// leaky_relu, elu, selu, softplus, mish, hardswish. Error: another name.
 Activation parse_activation(std::string_view name);
 
-/// The ops of these names (ops/elementwise.h, ops/activation.h, ops/softmax.h) as modules.
+/// The op of this name (ops/elementwise.h, ops/activation.h, ops/softmax.h) as a module.
 struct Relu : Module {
   Tensor operator()(const Tensor& x) const;
   void fields(Fields&) override {}
@@ -83,35 +85,35 @@ struct Hardswish : Module {
   void fields(Fields&) override {}
 };
 struct LeakyRelu : Module {
-  double slope;
+  double slope;  // below 0
   explicit LeakyRelu(double slope = 0.01) : slope(slope) {}
   Tensor operator()(const Tensor& x) const;
   void fields(Fields&) override {}
   std::string describe() const override;
 };
 struct Elu : Module {
-  double alpha;
+  double alpha;  // the depth below 0
   explicit Elu(double alpha = 1) : alpha(alpha) {}
   Tensor operator()(const Tensor& x) const;
   void fields(Fields&) override {}
   std::string describe() const override;
 };
 struct Softmax : Module {
-  int axis;
+  int axis;  // along which a row adds up to 1
   explicit Softmax(int axis = -1) : axis(axis) {}
   Tensor operator()(const Tensor& x) const;
   void fields(Fields&) override {}
   std::string describe() const override;
 };
 struct LogSoftmax : Module {
-  int axis;
+  int axis;  // along which exp(y) adds up to 1
   explicit LogSoftmax(int axis = -1) : axis(axis) {}
   Tensor operator()(const Tensor& x) const;
   void fields(Fields&) override {}
   std::string describe() const override;
 };
 struct Glu : Module {
-  int axis;
+  int axis;  // which is cut in halves
   explicit Glu(int axis = -1) : axis(axis) {}
   Tensor operator()(const Tensor& x) const;
   void fields(Fields&) override {}

@@ -12,8 +12,8 @@ struct AdafactorOptions {
   bool multiply_by_parameter_scale = true;  // updates relative to max(rms(w), eps2)
   double clipping_threshold = 1.0;          // the most that rms(y) may be
   double decay_exponent = 0.8;  // of beta2_t: how fast the memory of second moments grows
-  double eps1 = 1e-30,
-         eps2 = 1e-3;          // eps1 is added to dw^2; eps2 is the least scale of a parameter
+  /// eps1 is added to dw^2, eps2 is the least scale of a parameter.
+  double eps1 = 1e-30, eps2 = 1e-3;
   double weight_decay = 1e-5;  // per step, not multiplied by the learning rate
   /// Multiply it by the learning rate and the parameter's scale, as Hugging Face does.
   bool scale_weight_decay = false;
