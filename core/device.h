@@ -20,7 +20,7 @@ struct Device {
   static constexpr Device cpu() { return {Kind::cpu, 0}; }
   /// The GPU with this number.
   static constexpr Device cuda(int index = 0) { return {Kind::cuda, index}; }
-  /// Whether kernels run in this process's own memory.
+  /// Whether the program itself can read the bytes there.
   constexpr bool is_cpu() const { return kind == Kind::cpu; }
   friend constexpr bool operator==(const Device&, const Device&) = default;
 };

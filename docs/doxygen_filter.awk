@@ -44,7 +44,7 @@ function documented(code, words, has_first,    i, c, level, parts, n, type, out,
     else parts[n] = parts[n] c
   }
   first = has_first ? "" : comment(words)
-  if (n == 1 || code !~ /;$/ || code ~ /^(using|friend|template)/) return first code
+  if (n == 1 || code !~ /;$/ || code ~ /^(using|friend|template|class|struct|union|enum) /) return first code
   type = parts[1]
   sub(/ *=.*/, "", type)
   sub(/[A-Za-z0-9_]+$/, "", type)
@@ -145,8 +145,9 @@ depth == 0 && code ~ /^template </ { dropped = 1; next }
 line ~ /^ *\/\/\// {
   if (!collecting) { doc[depth] = ""; used[depth] = 0 }
   collecting = 1
-  words = trim(substr(text, 2))
-  if (substr($0, at + 3) !~ /^     /) doc[depth] = doc[depth] (doc[depth] == "" ? "" : " ") (words == "" ? "<br>" : words)
+  words = text == "/" ? "<br>" : trim(substr(text, 2))
+  example = substr($0, at + 3) ~ /^     /
+  if (!example) doc[depth] = trim(doc[depth] " " words)
   print
   next
 }
@@ -184,10 +185,12 @@ code ~ /^#/ || !visible {
     before = class_doc[here]
     again = 1
   }
-  if (code ~ /\) (const )?(noexcept )?override/ || code ~ /^(virtual )?~|^namespace |^friend (class|struct) /) before = ""
+  if (code ~ /\) (const )?(noexcept )?override/) before = ""
+  if (code ~ /^(virtual )?~|^namespace |^friend (class|struct) /) before = ""
   original = trim(at ? substr($0, 1, at - 1) : $0)
   advance(code)
-  if (text != "" && text !~ /^NOLINT/ && depth == here && declaration == "" && code !~ /^}/) {
+  ends = depth == here && code !~ /^}/ && (declaration == "" || kind[here] == "enum")
+  if (text != "" && text !~ /^NOLINT/ && ends) {
     held = 1
     held_code = original
     held_text = text
