@@ -9,6 +9,7 @@
 
 namespace tenet {
 
+/// How backward() walks.
 struct BackwardOptions {
   /// The gradient of the loss with respect to y; y's shape. Undefined means 1, for a one-element y.
   Tensor dy = {};
@@ -18,8 +19,12 @@ struct BackwardOptions {
   bool create_graph = false;
 };
 
+/// How grad() walks.
 struct GradOptions {
+  /// The gradient of the loss with respect to each of the ys; empty or undefined as in
+  /// BackwardOptions.
   Tensors dy = {};
+  /// As in BackwardOptions.
   bool retain_graph = false;
   bool create_graph = false;
   /// Gives an undefined tensor, not an error, for an x that no y depends on.

@@ -7,15 +7,20 @@
 
 namespace tenet {
 
+/// A processor with memory of its own: the CPU, or a GPU by its number.
 struct Device {
+  /// What a device is; a build without CUDA has only the CPU's kernels.
   enum class Kind { cpu, cuda };
-  static constexpr int kinds = 2;
+  static constexpr int kinds = 2;  // how many kinds there are
 
-  Kind kind = Kind::cpu;
-  int index = 0;
+  Kind kind = Kind::cpu;  // the CPU unless said otherwise
+  int index = 0;          // which one of its kind, from 0
 
+  /// The one CPU, whatever its sockets.
   static constexpr Device cpu() { return {Kind::cpu, 0}; }
+  /// The GPU with this number.
   static constexpr Device cuda(int index = 0) { return {Kind::cuda, index}; }
+  /// Whether the program itself can read the bytes there.
   constexpr bool is_cpu() const { return kind == Kind::cpu; }
   friend constexpr bool operator==(const Device&, const Device&) = default;
 };

@@ -10,13 +10,18 @@
 
 namespace tenet {
 
-/// `fixed32` is an int32 that counts units of 2^-f; f belongs to the tensor.
+/// The type of a tensor's elements. `fixed32` is an int32 that counts units of 2^-f; f belongs to
+/// the tensor.
 enum class DType : uint8_t { boolean, u8, i32, i64, f16, bf16, f32, f64, fixed32 };
 
+/// What promotion goes by, from low to high; `fixed` is promoted to nothing and by nothing.
 enum class DTypeCategory : uint8_t { boolean, integer, floating, fixed };
 
+/// The enumerator's name: "f32".
 const char* to_string(DType dtype);
+/// Bytes of one element.
 int64_t itemsize(DType dtype);
+/// Where a type stands in promotion, and whether it is one of the four floating ones.
 DTypeCategory category(DType dtype);
 inline bool is_floating(DType dtype) { return category(dtype) == DTypeCategory::floating; }
 
@@ -33,6 +38,7 @@ DType accumulate_dtype(DType dtype);
 /// A C++ number given to an op. It changes a tensor's type only to a higher category.
 class Scalar {
  public:
+  /// From bool, an integer type or a floating one, each of which gives a category of its own.
   template <class T>
   requires std::is_arithmetic_v<T> Scalar(
       T value)  // NOLINT(google-explicit-constructor): numbers convert silently by design
@@ -42,9 +48,12 @@ class Scalar {
         value_(static_cast<double>(value)),
         integer_(static_cast<int64_t>(value)) {}
 
+  /// That of the C++ type: boolean, integer or floating.
   DTypeCategory category() const { return category_; }
+  /// The value as f64, and as i64, cut towards zero.
   double as_double() const { return value_; }
   int64_t as_int64() const { return integer_; }
+  /// The value as T; a bool says whether it is not zero.
   template <class T>
   T as() const {
     if constexpr (std::is_same_v<T, bool>) return value_ != 0;
@@ -64,6 +73,7 @@ Scalar saturated(const Scalar& number, DType dtype);
 /// The type of `dtype op scalar`.
 DType promote(DType dtype, const Scalar& scalar, const char* op);
 
+/// The type of the elements that C++ sees as T; a compile-time error if no tensor holds them.
 template <class T>
 inline constexpr DType dtype_of = [] {
   if constexpr (std::is_same_v<T, bool>)
@@ -86,9 +96,11 @@ inline constexpr DType dtype_of = [] {
   }
 }();
 
+/// C++ types, for dispatch().
 template <class... T>
 struct TypeList {};
 
+/// The lists that ops support: floats, integers without boolean, both, and these with boolean.
 using FloatTypes = TypeList<float, double, bf16, f16>;
 using IntegerTypes = TypeList<uint8_t, int32_t, int64_t>;
 using NumberTypes = TypeList<float, double, bf16, f16, uint8_t, int32_t, int64_t>;

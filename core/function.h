@@ -19,6 +19,7 @@ class Context {
   }
   /// The i-th saved tensor. Error if it was changed in place or freed since.
   Tensor saved(size_t i) const;
+  /// How many tensors were saved.
   size_t saved_count() const { return saved_.size(); }
   /// Any other value, by type: `ctx.state<int>() = axis`.
   template <class T>
@@ -40,9 +41,10 @@ class Context {
   const Node* node_ = nullptr;
 };
 
+/// The node that an application of F makes: its backward() is F's.
 template <class F>
 struct FunctionNode : Node {
-  Context context;
+  Context context;  // what forward() left
   Tensors backward(const Tensors& dy) override { return F::backward(context, dy); }
   void saved(SavedFields& f) override { f("saved", context.saved_); }
 };
@@ -57,6 +59,8 @@ struct FunctionNode : Node {
 ///     };
 template <class F>
 struct Function {
+  /// forward(context, args...), entered into the graph. The arguments may be tensors, lists of them
+  /// and anything else; gradients go to the tensors among them.
   template <class... Args>
   static auto apply(const Args&... args) {
     Context context;

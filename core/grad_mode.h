@@ -42,6 +42,7 @@ struct EnableGrad : detail::GradModeScope {
   EnableGrad() : GradModeScope({.enabled = true, .captures = detail::grad_mode().captures}) {}
 };
 
+/// Whether ops enter the graph on this thread now.
 bool grad_enabled();
 
 /// While it lives on this thread, every op's result and every gradient is checked: the first
@@ -57,12 +58,15 @@ class Anomaly {
  private:
   bool previous_;
 };
+
+/// Whether an Anomaly lives on this thread.
 bool anomaly_enabled();
 
 /// While it lives on this thread, matrix products, convolutions and attention take f32 inputs in
 /// `dtype` (bf16 or f16) and accumulate in f32. Everything else keeps its types.
 class Autocast {
  public:
+  /// nullopt switches it off while it lives.
   explicit Autocast(std::optional<DType> dtype);
   ~Autocast();
   Autocast(const Autocast&) = delete;
@@ -71,6 +75,8 @@ class Autocast {
  private:
   std::optional<DType> previous_;
 };
+
+/// The type of the innermost Autocast on this thread; empty if none is on.
 std::optional<DType> autocast_dtype();
 
 }  // namespace tenet

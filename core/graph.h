@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+/// The graph to look at: nodes, what they saved, pictures.
 namespace tenet::graph {
 
 /// The node that made `tensor`, or its leaf node; null outside the graph.
@@ -27,8 +28,9 @@ std::vector<std::shared_ptr<Node>> nodes(const Tensor& tensor);
 /// Names for leaves: what nn::Module::named_parameters() gives, say.
 using Names = std::vector<std::pair<std::string, Tensor>>;
 
+/// What dot() draws.
 struct DotOptions {
-  Names names = {};
+  Names names = {};         // of the leaves
   int64_t max_nodes = 200;  // the nearest are drawn; the rest becomes one node that counts them
   bool leaves = true;       // false: a line in each op that reads some, for large models
 };

@@ -10,7 +10,7 @@ namespace tenet {
 
 /// bfloat16: the upper half of an f32. Rounds to nearest even; NaN stays NaN.
 struct bf16 {
-  uint16_t bits = 0;
+  uint16_t bits = 0;  // sign, 8 bits of exponent, 7 of fraction
 
   bf16() = default;
   TENET_HD bf16(float value) {  // NOLINT(google-explicit-constructor): a number type
@@ -19,6 +19,7 @@ struct bf16 {
     const bool nan = (word & 0x7fffffffu) > 0x7f800000u;
     bits = static_cast<uint16_t>(nan ? (word >> 16) | 0x40u : rounded);
   }
+  /// The same value; every bf16 is an f32.
   TENET_HD operator float() const {  // NOLINT(google-explicit-constructor)
     return std::bit_cast<float>(uint32_t{bits} << 16);
   }
@@ -26,7 +27,7 @@ struct bf16 {
 
 /// IEEE binary16. Rounds to nearest even; overflow gives infinity.
 struct f16 {
-  uint16_t bits = 0;
+  uint16_t bits = 0;  // sign, 5 bits of exponent, 10 of fraction
 
   f16() = default;
   TENET_HD f16(float value) {  // NOLINT(google-explicit-constructor): a number type
@@ -46,6 +47,7 @@ struct f16 {
     }
     bits = static_cast<uint16_t>(sign | result);
   }
+  /// The same value; every f16 is an f32.
   TENET_HD operator float() const {  // NOLINT(google-explicit-constructor)
     const uint32_t sign = uint32_t{bits & 0x8000u} << 16;
     const uint32_t magnitude = bits & 0x7fffu;

@@ -17,15 +17,19 @@ class Kernel;
 template <class... Args>
 class Kernel<void(Args...)> {
  public:
+  /// What fills a slot.
   using Function = void (*)(Args...);
 
+  /// `name` is that of the op, for errors and traces.
   explicit constexpr Kernel(const char* name) : name_(name) {}
 
+  /// Takes `function` if the slot of `kind` is empty; whether the slot holds it now.
   bool fill(Device::Kind kind, Function function) {
     Function& slot = functions_[static_cast<int>(kind)];
     if (slot == nullptr) slot = function;
     return slot == function;
   }
+  /// Runs the kernel of the device. Error if there is none.
   void operator()(Device device, Args... args) const {
     const Function function = functions_[static_cast<int>(device.kind)];
     if (function == nullptr) {
@@ -35,7 +39,9 @@ class Kernel<void(Args...)> {
     const detail::TraceSpan span(trace::Kind::kernel, name_);
     function(static_cast<Args&&>(args)...);
   }
+  /// Whether this build has a kernel for `kind`.
   bool filled(Device::Kind kind) const { return functions_[static_cast<int>(kind)] != nullptr; }
+  /// The op's name.
   const char* name() const { return name_; }
 
  private:

@@ -4,5 +4,6 @@
 #if defined(__CUDACC__)
 #define TENET_HD __host__ __device__
 #else
+/// Stands before a function that nvcc compiles for the CPU and the GPU.
 #define TENET_HD
 #endif

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+/// Who uses how many bytes for what.
 namespace tenet::memory {
 
 /// What a buffer is for. `working` is activation + workspace, the part that reversibility keeps
@@ -22,6 +23,7 @@ enum class Category : uint8_t {
   all
 };
 
+/// Counts of bytes of one device and category.
 struct Stats {
   int64_t live = 0;  // bytes in use
   int64_t peak = 0;  // most bytes in use since reset_peak()
@@ -29,6 +31,7 @@ struct Stats {
       0;  // bytes taken from the system, in use or cached; the same for every category
 };
 
+/// The counts now; 0 for a device that was never used.
 Stats stats(Device device, Category category = Category::all);
 
 /// Makes every category's peak its present live count.
@@ -61,17 +64,22 @@ Category current_category();
 class Buffer {
  public:
   Buffer() = default;
+  /// `bytes` uninitialised bytes, counted under `category` or under current_category().
   Buffer(int64_t bytes, Device device) : Buffer(bytes, device, current_category()) {}
   Buffer(int64_t bytes, Device device, Category category);
   ~Buffer();
+  /// The other one is empty afterwards.
   Buffer(Buffer&& other) noexcept { *this = std::move(other); }
   Buffer& operator=(Buffer&& other) noexcept;
 
+  /// The first byte; null if empty.
   std::byte* data() const { return data_; }
+  /// How many bytes there are, and where.
   int64_t bytes() const { return bytes_; }
   Device device() const { return device_; }
   /// Counts the buffer under another category from now on.
   void set_category(Category category);
+  /// The category that it counts under now.
   Category category() const { return category_; }
 
  private:
@@ -85,8 +93,10 @@ class Buffer {
 template <class T>
 class Workspace {
  public:
+  /// Uninitialised elements.
   explicit Workspace(int64_t count)
       : buffer_(count * static_cast<int64_t>(sizeof(T)), Device::cpu(), Category::workspace) {}
+  /// The elements, which nobody else uses.
   T* data() const { return reinterpret_cast<T*>(buffer_.data()); }
   T& operator[](int64_t i) const { return data()[i]; }
 

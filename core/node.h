@@ -21,9 +21,10 @@ class Node;
 
 /// Where a gradient goes: output `slot` of `node`. Empty if the tensor needs no gradient.
 struct Edge {
-  std::shared_ptr<Node> node;
-  int slot = 0;
+  std::shared_ptr<Node> node;  // null where no gradient goes
+  int slot = 0;                // which of the node's outputs
 
+  /// Whether a gradient goes anywhere.
   explicit operator bool() const { return node != nullptr; }
   friend bool operator==(const Edge&, const Edge&) = default;
 };
@@ -36,22 +37,29 @@ inline Edge edge_of(const Tensor& tensor) { return {tensor.body().node, tensor.b
 class Saved {
  public:
   Saved() = default;
+  /// Holds the bytes as a saver, or in another role (core/storage.h).
   Saved(const Tensor& tensor)  // NOLINT(google-explicit-constructor): `node->x = x;`
       : Saved(tensor, detail::Storage::Holder::saver) {}
   Saved(const Tensor& tensor, detail::Storage::Holder holder);
 
+  /// False for an undefined tensor, and after reset().
   bool defined() const { return static_cast<bool>(storage_); }
   /// The tensor, with its place in the graph of `owner`. Error if it was changed in place, released
   /// or already freed.
   Tensor get(const Node& owner) const;
   /// The tensor outside any graph; null bytes if released.
   Tensor tensor() const;
+  /// Whether the storage was written to since the tensor was saved.
   bool changed() const { return storage_ && storage_->version() != version_; }
+  /// Lets go of the bytes.
   void reset() { *this = Saved(); }
 
+  /// Of the tensor as it was saved; these stay readable when its bytes are released.
   const Shape& shape() const { return shape_; }
   DType dtype() const { return dtype_; }
+  /// Of the elements, not of the storage that they may be a part of.
   int64_t bytes() const;
+  /// Where the bytes are; null after reset().
   detail::Storage* storage() const { return storage_.get(); }
 
  private:
@@ -70,7 +78,9 @@ class Saved {
 class SavedFields {
  public:
   virtual ~SavedFields() = default;
+  /// Called with each field.
   virtual void operator()(std::string_view name, Saved& field) = 0;
+  /// Each tensor of a list under the same name.
   void operator()(std::string_view name, std::vector<Saved>& fields) {
     for (Saved& field : fields) (*this)(name, field);
   }
@@ -78,10 +88,10 @@ class SavedFields {
 
 /// What the engine knows about one output of a node.
 struct OutputInfo {
-  Shape shape;
-  DType grad_dtype = DType::f32;
-  Device device;
-  std::vector<std::function<Tensor(const Tensor&)>> hooks;
+  Shape shape;                                              // of the output, and so of its gradient
+  DType grad_dtype = DType::f32;                            // of the gradient
+  Device device;                                            // of both
+  std::vector<std::function<Tensor(const Tensor&)>> hooks;  // what on_grad() was given
   std::shared_ptr<Tensor> retained;  // where retain_grad() keeps the gradient
   DType dtype = DType::f32;          // of the output itself
 };
@@ -105,6 +115,7 @@ class Node : public detail::Disposable, public std::enable_shared_from_this<Node
   /// Results that were broadcast are summed by the engine, and only the engine accumulates. With
   /// grad mode on, ops used here are recorded.
   virtual Tensors backward(const Tensors& dy) = 0;
+  /// Lists the saved fields; a node that saves nothing need not.
   virtual void saved(SavedFields&) {}
   /// True if backward() cannot itself be differentiated.
   virtual bool once_differentiable() const { return false; }
@@ -112,24 +123,32 @@ class Node : public detail::Disposable, public std::enable_shared_from_this<Node
   virtual void release_saved();
   /// Runs once for every node of a walk when the walk is over, also after an exception.
   virtual void end_walk() noexcept {}
+  /// Whether the node collects the gradient of a leaf tensor.
   virtual bool is_leaf() const { return false; }
   /// What rebuilds the inputs of a reversible node; null for all others.
   virtual const detail::Restorer* rebuilder() const { return nullptr; }
 
+  /// The op's, as in errors and pictures.
   const std::string& name() const { return name_; }
   /// Creation order; larger is later.
   uint64_t sequence() const { return sequence_; }
+  /// Where the gradient of each input goes.
   const std::vector<Edge>& edges() const { return edges_; }
+  /// What is known of each output.
   const std::vector<OutputInfo>& outputs() const { return outputs_; }
   std::vector<OutputInfo>& outputs() { return outputs_; }
+  /// Whether the gradient of this input is wanted.
   bool needs_grad(size_t input) const { return input < edges_.size() && bool(edges_[input]); }
+  /// Whether what it saved was freed, so that it cannot run again.
   bool released() const { return released_; }
   /// In anomaly mode: the inputs at the time of recording, in words.
   const std::string& origin() const { return origin_; }
 
+  /// For record(): gives the node its name, place in the order and inputs.
   void initialize(std::string_view name, std::vector<Edge> edges);
   /// Makes `y` the next output of this node.
   void add_output(Tensor& y);
+  /// Sets origin().
   void set_origin(std::string origin) { origin_ = std::move(origin); }
 
  private:
@@ -145,11 +164,12 @@ class Node : public detail::Disposable, public std::enable_shared_from_this<Node
 /// nothing of either.
 class Leaf : public Node {
  public:
+  /// The leaf of `tensor`, which it does not hold.
   explicit Leaf(const Tensor& tensor);
   Tensors backward(const Tensors& dy) override;
   bool is_leaf() const override { return true; }
 
-  Tensor grad;
+  Tensor grad;  // the sum so far; undefined before the first gradient
 };
 
 namespace detail {

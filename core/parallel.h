@@ -9,6 +9,7 @@ namespace tenet {
 
 /// Threads that a kernel may use; OpenMP's setting (OMP_NUM_THREADS, or all processors).
 int num_threads();
+/// Changes it for kernels called from now on.
 void set_num_threads(int count);
 
 namespace detail {

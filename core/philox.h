@@ -14,13 +14,14 @@ namespace tenet {
 
 /// Where a draw begins. Same fields, same numbers.
 struct PhiloxKey {
-  uint64_t seed = 0;
-  uint64_t stream = 0;
+  uint64_t seed = 0;    // which numbers
+  uint64_t stream = 0;  // which of the sequences of a seed
   uint64_t offset = 0;  // in blocks of four words
 };
 
+/// What one evaluation gives: four independent words.
 struct PhiloxBlock {
-  uint32_t word[4];
+  uint32_t word[4];  // uniform on 0 to 2^32 - 1
 };
 
 /// The block of four words at counter (offset + index, stream).

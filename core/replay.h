@@ -113,6 +113,7 @@ auto replay(Make&& make) {
 /// run may have been a plain call inside the outer one.
 class ReplaySection {
  public:
+  /// `part` tells the sections of one function apart, from 0.
   explicit ReplaySection(int part);
   ~ReplaySection();
   ReplaySection(const ReplaySection&) = delete;

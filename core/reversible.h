@@ -29,8 +29,8 @@ namespace tenet {
 /// What a reversible function's backward gives: the rebuilt inputs and the gradients. An undefined
 /// gradient means zero.
 struct InverseAndGrad {
-  Tensors x;
-  Tensors dx;
+  Tensors x;          // the inputs
+  Tensors dx;         // their gradients
   Tensors dcaptured;  // in the order in which forward() first read them, as ReplayGrad gives it
 };
 
@@ -69,13 +69,14 @@ Tensors reversible(std::shared_ptr<ReversibleFunction> f, Tensors&& x);
 /// A braced list would keep hidden copies alive until the end of the call.
 Tensors reversible(std::shared_ptr<ReversibleFunction> f, std::initializer_list<Tensor>) = delete;
 
-/// Gradients of a replayed part of a reversible function, for use inside inverse_and_grad(): of
-/// sum_i <dy_i, y_i> with respect to `xs` and to everything that the forward captured. Undefined
-/// where y does not depend on it. Outputs that are moved in are freed before the walk.
+/// Gradients of a replayed part of a reversible function.
 struct ReplayGrad {
-  Tensors dx;
-  Tensors dcaptured;
+  Tensors dx;         // with respect to xs
+  Tensors dcaptured;  // to all else that the forward read, in the order of reading
 };
+/// For use inside inverse_and_grad(): the gradients of sum_i <dy_i, y_i> with respect to `xs` and
+/// to everything that the forward captured. Undefined where y does not depend on it. Outputs that
+/// are moved in are freed before the walk.
 ReplayGrad replay_grad(Tensors ys, Tensors dys, const Tensors& xs);
 
 /// dst[i] += src[i] for gradients that may be undefined.

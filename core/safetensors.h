@@ -9,11 +9,13 @@
 #include <utility>
 #include <vector>
 
+/// Tensors in files.
 namespace tenet::safetensors {
 
+/// What a file holds.
 struct File {
-  std::map<std::string, Tensor> tensors;
-  std::map<std::string, std::string> metadata;
+  std::map<std::string, Tensor> tensors;        // by name
+  std::map<std::string, std::string> metadata;  // free text by key
 };
 
 /// Maps the file into memory and returns its tensors as views of the map, which they keep alive; a

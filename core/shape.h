@@ -17,29 +17,39 @@ namespace tenet {
 /// Up to eight integers, by value: a shape, or strides counted in elements.
 class Shape {
  public:
+  /// The most axes a tensor can have.
   static constexpr int max_dim = 8;
 
   constexpr Shape() = default;
+  /// Sizes from the first axis on. Error: more than max_dim.
   Shape(std::initializer_list<int64_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
   explicit Shape(std::span<const int64_t> sizes);
 
+  /// How many axes.
   int dim() const { return dim_; }
+  /// Whether there are none, as of a scalar.
   bool empty() const { return dim_ == 0; }
   /// Product of the sizes; 1 for the zero-dimensional shape.
   int64_t numel() const;
+  /// The size of an axis, counted from 0; not checked.
   int64_t operator[](int axis) const { return sizes_[axis]; }
   int64_t& operator[](int axis) { return sizes_[axis]; }
   /// The last size. Needs dim() >= 1.
   int64_t back() const { return sizes_[dim_ - 1]; }
 
+  /// A new last axis.
   void push_back(int64_t size);
+  /// A new axis, before the one that had this number.
   void insert(int axis, int64_t size);
+  /// Without this axis.
   void erase(int axis);
 
+  /// The sizes in order, for loops and algorithms.
   const int64_t* begin() const { return sizes_.data(); }
   const int64_t* end() const { return sizes_.data() + dim_; }
   int64_t* begin() { return sizes_.data(); }
   int64_t* end() { return sizes_.data() + dim_; }
+  /// Whether they have the same sizes in the same order.
   friend bool operator==(const Shape& a, const Shape& b);
 
  private:
@@ -47,6 +57,7 @@ class Shape {
   int dim_ = 0;
 };
 
+/// How far apart neighbours along each axis are, in elements.
 using Strides = Shape;
 
 /// "(2, 3)", "(2,)" or "()".

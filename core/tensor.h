@@ -20,10 +20,11 @@ namespace tenet {
 class Node;
 class Tensor;
 
+/// What a new tensor is made as.
 struct TensorOptions {
-  DType dtype = DType::f32;
-  Device device = Device::cpu();
-  bool requires_grad = false;
+  DType dtype = DType::f32;       // of the elements
+  Device device = Device::cpu();  // where they are
+  bool requires_grad = false;     // as a leaf that collects a gradient
 };
 
 namespace detail {
@@ -52,18 +53,25 @@ class Tensor {
  public:
   Tensor() = default;
 
+  /// Whether there is a tensor at all.
   bool defined() const { return body_ != nullptr; }
+  /// The size of every axis; () for a scalar.
   const Shape& shape() const { return body().shape; }
   /// Size of one axis; negative axes count from the end.
   int64_t size(int axis) const;
   /// Strides in elements.
   const Strides& strides() const { return body().strides; }
+  /// How many axes.
   int dim() const { return shape().dim(); }
+  /// How many elements.
   int64_t numel() const { return shape().numel(); }
+  /// The type of the elements.
   DType dtype() const { return body().dtype; }
+  /// Where they are.
   Device device() const { return body().storage->device(); }
   /// Fraction bits of a fixed32 tensor: its unit is 2^-fraction_bits.
   int fraction_bits() const { return body().fraction_bits; }
+  /// Whether the elements lie in row-major order without gaps.
   bool is_contiguous() const;
 
   /// The elements. Error if T is not the tensor's type, the tensor is not on the CPU or (for the
@@ -100,7 +108,9 @@ class Tensor {
   /// The same elements outside the graph.
   Tensor detach() const;
 
+  /// Whether the tensor is part of the graph: a leaf that collects a gradient, or made from one.
   bool requires_grad() const { return body().node != nullptr; }
+  /// Whether no recorded op made it.
   bool is_leaf() const;
   /// Makes this a leaf that collects a gradient, or, on a leaf, stops it. Error on a tensor that an
   /// op made, and on integers and boolean.
@@ -108,24 +118,30 @@ class Tensor {
   /// The gradient that backward() has added up here; undefined before. Only leaves have one, and
   /// tensors that asked by retain_grad().
   Tensor grad() const;
+  /// Replaces the gradient of a leaf, which copies see. Error: not a leaf, another shape or type.
   void set_grad(Tensor grad) const;
+  /// Makes the gradient undefined.
   void clear_grad() const;
+  /// Makes backward() keep the gradient of this tensor though an op made it. Error: no graph.
   void retain_grad() const;
   /// Calls `hook` with the whole gradient of this tensor once per backward walk; a defined result
   /// replaces it.
   void on_grad(std::function<Tensor(const Tensor&)> hook) const;
   /// How many in-place changes the storage has seen.
   uint32_t version() const { return body().storage->version(); }
+  /// Counts one more, for who writes the bytes by himself.
   void bump_version() const { body().storage->bump_version(); }
 
   /// Number, shape and type, with at most a few elements per axis.
   std::string to_string() const;
 
+  /// What all copies share, for ops.
   detail::TensorBody& body() const {
     if (!body_) [[unlikely]]
       undefined();
     return *body_;
   }
+  /// A handle to it.
   explicit Tensor(std::shared_ptr<detail::TensorBody> body) : body_(std::move(body)) {}
   /// Whether this handle is the only one to its body.
   bool unique() const { return body_.use_count() == 1; }
@@ -138,6 +154,7 @@ class Tensor {
   std::shared_ptr<detail::TensorBody> body_;
 };
 
+/// A list of tensors, of an op that takes or gives several.
 using Tensors = std::vector<Tensor>;
 
 /// Uninitialised elements.

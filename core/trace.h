@@ -19,6 +19,7 @@ namespace tenet::detail {
 struct TraceHooks;
 }  // namespace tenet::detail
 
+/// What ran when, with how much memory.
 namespace tenet::trace {
 
 /// "op", "replay", ...
@@ -27,12 +28,12 @@ const char* to_string(Kind kind);
 /// Work with a beginning and an end; spans of one thread nest. Times are microseconds since the
 /// trace began, bytes those of activations and workspace.
 struct Span {
-  Kind kind = Kind::op;
-  std::string name;
-  std::string detail = {};  // an op's results: "f32 (2, 3)"
-  double begin = 0, end = 0;
-  int64_t live_before = 0, live_after = 0;
-  int64_t peak = 0;       // the most bytes in use in between
+  Kind kind = Kind::op;                     // what ran
+  std::string name;                         // of the op, kernel, function or scope
+  std::string detail = {};                  // an op's results: "f32 (2, 3)"
+  double begin = 0, end = 0;                // in microseconds
+  int64_t live_before = 0, live_after = 0;  // bytes in use
+  int64_t peak = 0;                         // the most bytes in use in between
   int64_t node = -1;      // the number of its node, as graph::label() has it; -1 outside the graph
   bool replayed = false;  // inside the second run of a reversible or checkpointed function
 };
@@ -41,31 +42,36 @@ struct Span {
 struct Mark {
   bool rebuilt = false;  // else freed
   std::string node;      // the function's name
-  Shape shape;
-  int64_t bytes = 0;
-  double time = 0;
+  Shape shape;           // of the input
+  int64_t bytes = 0;     // its size
+  double time = 0;       // in microseconds
 };
 
 /// Live bytes after a buffer came or went.
 struct Sample {
-  double time = 0;
-  int64_t activation = 0, workspace = 0, other = 0;  // other: parameters, gradients, optimizer
+  double time = 0;  // in microseconds
+  /// Bytes in use; other: of parameters, gradients and optimizers.
+  int64_t activation = 0, workspace = 0, other = 0;
 
+  /// What reversibility keeps flat.
   int64_t working() const { return activation + workspace; }
 };
 
+/// What a Trace records.
 struct Options {
   Device device = Device::cpu();  // whose memory is watched
   int64_t limit = 5'000'000;      // spans, marks and samples together; what comes later is counted
 };
 
+/// How save_svg() draws.
 struct PictureOptions {
-  std::string title = "Memory over time";
+  std::string title = "Memory over time";  // above the picture
 };
 
 /// Records until stop(). Made by record(); neither copied nor moved.
 class Trace {
  public:
+  /// Begins to record. Error: this thread records already.
   explicit Trace(Options options);
   ~Trace();
   Trace(const Trace&) = delete;
@@ -76,8 +82,11 @@ class Trace {
 
   /// In the order of their ends, those that lie inside others first.
   const std::vector<Span>& spans() const { return spans_; }
+  /// In the order of time.
   const std::vector<Mark>& marks() const { return marks_; }
+  /// One for each buffer that came or went, in the order of time.
   const std::vector<Sample>& samples() const { return samples_; }
+  /// How many more there were than options.limit.
   int64_t dropped() const { return dropped_; }
   /// A number for the thread: 1 for the first that traced.
   int thread() const { return thread_; }
@@ -136,17 +145,20 @@ inline Trace record(Options options = {}) { return Trace(options); }
 /// Names what happens while it lives. Reversible stacks name their blocks by themselves.
 class Scope {
  public:
+  /// Begins a span of this name.
   explicit Scope(std::string_view name) : span_(Kind::scope, name) {}
 
  private:
   detail::TraceSpan span_;
 };
 
-/// Several traces below each other with the same scales, for comparison.
+/// One picture of several.
 struct Panel {
-  std::string title;
-  const Trace* trace;
+  std::string title;   // above it
+  const Trace* trace;  // not owned
 };
+/// Several traces below each other with the same scales, for comparison. Error: it cannot be
+/// written.
 void save_svg(const std::string& path, const std::vector<Panel>& panels);
 
 }  // namespace tenet::trace

@@ -8,16 +8,18 @@ namespace tenet {
 
 /// A pointer with sizes and strides in elements. Holds nothing alive.
 struct View {
-  void* data = nullptr;
-  DType dtype = DType::f32;
-  Device device;
-  Shape shape;
-  Strides strides;
+  void* data = nullptr;      // the first element; null stands for an undefined tensor
+  DType dtype = DType::f32;  // of the elements
+  Device device;             // where they are
+  Shape shape;               // the sizes
+  Strides strides;           // in elements
 
+  /// The first element as a T, which `dtype` has to say.
   template <class T>
   T* as() const {
     return static_cast<T*>(data);
   }
+  /// How many axes, and how many elements.
   int dim() const { return shape.dim(); }
   int64_t numel() const { return shape.numel(); }
 };

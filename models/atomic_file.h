@@ -25,6 +25,7 @@ namespace tenet {
 /// twice.
 class AtomicFolder {
  public:
+  /// Touches nothing yet. `fault` is for tests.
   AtomicFolder(std::string folder, std::vector<std::string> names, FileFault fault = {});
 
   /// Makes the folder and leaves it as it was if it exists; finishes a save that was interrupted.
@@ -41,6 +42,7 @@ class AtomicFolder {
 
   /// The named files that cannot be found, and whether there are none of them.
   std::vector<std::string> missing() const;
+  /// Whether no named file is missing.
   bool complete() const { return missing().empty(); }
 
  private:

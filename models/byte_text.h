@@ -18,9 +18,10 @@ namespace tenet {
 /// as `owner`.
 struct ByteText {
   std::string name = {};  // the file or folder it came from
+  /// Parts that a text lacks are empty.
   std::span<const uint8_t> all = {}, train = {}, valid = {}, test = {};
   std::vector<std::string> train_files = {}, valid_files = {};  // of a source tree, in order
-  std::shared_ptr<const void> owner = {};
+  std::shared_ptr<const void> owner = {};                       // keeps the bytes alive
 };
 
 /// Maps a file. Its last 5 % (rounded down) is held out as `valid`; a file of exactly 100,000,000
@@ -38,13 +39,14 @@ uint64_t fingerprint(std::span<const uint8_t> bytes);
 /// (rows, length) tokens, row-major; target[i] is the token after input[i]. A token is a byte +
 /// byte_offset.
 struct TokenBatch {
-  int64_t rows = 0, length = 0;
-  std::vector<int64_t> input = {}, target = {};
+  int64_t rows = 0, length = 0;                  // both at least 1
+  std::vector<int64_t> input = {}, target = {};  // rows x length tokens each
 };
 
+/// The shape of a batch, and what a byte becomes.
 struct BatchOptions {
-  int64_t rows = 1, length = 1024;
-  int64_t byte_offset = 2;
+  int64_t rows = 1, length = 1024;  // sequences, and bytes of each
+  int64_t byte_offset = 2;          // token = byte + byte_offset
 };
 
 /// `rows` windows of `length` + 1 bytes, each start uniform over the text: the same bits for the
@@ -56,6 +58,7 @@ TokenBatch training_batch(std::span<const uint8_t> text, const BatchOptions& opt
 /// Number of batches that predict every byte of `text` but the first. The last one may have fewer
 /// rows, and a remainder shorter than `length` is a batch of its own.
 int64_t evaluation_batch_count(std::span<const uint8_t> text, const BatchOptions& options);
+/// The index-th of them, in the order of the text.
 TokenBatch evaluation_batch(std::span<const uint8_t> text, const BatchOptions& options,
                             int64_t index);
 

@@ -10,10 +10,11 @@ namespace tenet {
 
 /// Bytes at the peak of a training step.
 struct MemoryPlan {
+  /// Of one f32 number per parameter, for the optimizer of optimizer_floats.
   int64_t parameters = 0, gradients = 0, optimizer = 0;
   int64_t streams = 0;  // the two residual streams and their gradients
-  int64_t layers =
-      0;  // activations kept for the backward pass: of one layer if reversible, else of all
+  /// Activations kept for the backward pass: of one layer if reversible, else of all.
+  int64_t layers = 0;
   int64_t head = 0;       // final norm and chunked cross-entropy
   int64_t total() const;  // the head's and the layers' peaks are not at the same time
 };

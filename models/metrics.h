@@ -13,10 +13,10 @@ namespace tenet {
 /// One line of metrics.jsonl. loss is in nats per token; valid_bits_per_byte is there at
 /// evaluations only.
 struct Metrics {
-  int64_t step = 0;
-  double loss = 0, bits_per_byte = 0, tokens_per_second = 0;
-  int64_t live_bytes = 0, peak_bytes = 0;
-  std::optional<double> valid_bits_per_byte = {};
+  int64_t step = 0;                                           // how many were taken
+  double loss = 0, bits_per_byte = 0, tokens_per_second = 0;  // of training
+  int64_t live_bytes = 0, peak_bytes = 0;                     // in use, and at most so far
+  std::optional<double> valid_bits_per_byte = {};             // of the held-out part
 };
 
 /// Appends lines to a file; each is handed to the system at once, so a killed run leaves whole
@@ -28,6 +28,7 @@ class MetricsLog {
   MetricsLog(std::string path, int64_t last_step);
   ~MetricsLog();
 
+  /// Writes one line. Error: the file cannot be written.
   void append(const Metrics& metrics);
 
  private:

@@ -6,18 +6,20 @@
 
 namespace tenet {
 
+/// A point of a curve.
 struct CurvePoint {
-  double x, y;
+  double x, y;  // the step, and bits per byte
 };
 
+/// A level to compare a curve with.
 struct ReferenceLine {
-  std::string label;
-  double y;
+  std::string label;  // its name
+  double y;           // bits per byte
 };
 
 /// What a picture of a training run shows: x is the step, y bits per byte.
 struct LossCurve {
-  std::string title = {};
+  std::string title = {};              // above the picture
   std::vector<CurvePoint> train = {};  // one per logged step: drawn faint, and smoothed on top
   std::vector<CurvePoint> valid = {};  // drawn as dots
   std::vector<ReferenceLine> references =

@@ -10,12 +10,13 @@
 
 namespace tenet {
 
+/// How far a training run is.
 struct Progress {
-  int64_t step = 0;
+  int64_t step = 0;                   // how many were taken
   std::optional<int64_t> steps = {};  // of the whole run, unless it ends by the clock
-  double loss = 0, bits_per_byte = 0, tokens_per_second = 0;
-  std::optional<double> seconds_left = {};
-  int64_t live_bytes = 0, peak_bytes = 0;
+  double loss = 0, bits_per_byte = 0, tokens_per_second = 0;  // of training; loss in nats
+  std::optional<double> seconds_left = {};                    // as far as that can be told
+  int64_t live_bytes = 0, peak_bytes = 0;                     // in use, and at most so far
 };
 
 /// `step 120/2,000  loss 1.7345  2.502 bits/byte  12.3k tokens/s  eta 03:21  live 412 MB  peak 618

@@ -19,6 +19,8 @@
 
 namespace tenet {
 
+/// Embeddings and positions, the reversible layers, a norm over both streams and a head to logits.
+/// It predicts each token from those before it (is_decoder), or from all.
 class Reformer : public nn::Module {
  public:
   /// Random weights drawn from `config.seed`. Error: config.validate()'s, or a preset that this
@@ -34,6 +36,7 @@ class Reformer : public nn::Module {
   /// Mean cross-entropy in nats of targets [B, L] (-100 is not scored); never holds [B, L, V].
   Tensor loss(const Tensor& tokens, const Tensor& targets);
 
+  /// What it was made from, with num_buckets filled in.
   const ReformerConfig& config() const { return config_; }
   /// false keeps every activation instead of rebuilding it; results are the same.
   void set_reversible(bool reversible) { layers_->set_reversible(reversible); }

@@ -15,17 +15,19 @@ namespace tenet {
 
 /// tokens [rows, length] and targets of a batch as tensors.
 struct TokenTensors {
-  Tensor input, target;
+  Tensor input, target;  // (rows, length), i64
 };
+/// Copies of the batch's numbers.
 TokenTensors to_tensors(const TokenBatch& batch);
 
 /// Error unless the model predicts each byte from those before it: it is causal and its vocabulary
 /// holds every byte. `op` begins the message.
 void check_byte_model(const ReformerConfig& config, std::string_view op);
 
+/// How well a model predicts a text.
 struct TextScore {
-  double bits_per_byte = 0;
-  int64_t bytes = 0;  // scored: all but the first
+  double bits_per_byte = 0;  // the mean
+  int64_t bytes = 0;         // scored: all but the first
 };
 
 /// Bits per byte of `text` under the model in evaluation mode, in windows of `length` that overlap
@@ -34,6 +36,7 @@ struct TextScore {
 TextScore evaluate(Reformer& model, std::span<const uint8_t> text, int64_t length, int64_t rows = 1,
                    const std::function<void(double)>& progress = {});
 
+/// How a text is continued.
 struct SamplingOptions {
   int64_t tokens = 256;      // how many to add
   double temperature = 1.0;  // 0 takes the most probable token

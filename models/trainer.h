@@ -14,10 +14,11 @@ namespace tenet {
 /// The most bytes of one sequence, and of one step.
 inline constexpr int64_t most_step_tokens = int64_t{1} << 40;
 
+/// What train() does.
 struct TrainOptions {
-  ReformerConfig config;
-  std::string text;  // a file; empty is the framework's own source tree
-  std::string out;   // the checkpoint folder
+  ReformerConfig config;  // of a new model
+  std::string text;       // a file; empty is the framework's own source tree
+  std::string out;        // the checkpoint folder
   bool resume =
       false;  // go on from `out`; config and everything but steps and minutes come from there
   int64_t steps = 0;               // of the whole run; 0 means that `minutes` ends it
@@ -25,22 +26,23 @@ struct TrainOptions {
   int64_t batch = 1;               // sequences per step
   int64_t length = 1024;           // bytes per sequence
   std::string optimizer = "adam";  // adam, adamw, adafactor or sgd
-  double learning_rate = 1e-3;
-  int64_t warmup = 100;  // steps
+  double learning_rate = 1e-3;     // the highest of the schedule
+  int64_t warmup = 100;            // steps
   std::string schedule =
       "";  // constant, inverse_sqrt or cosine; empty: cosine with steps, else inverse_sqrt
   double clip = 1.0;           // global gradient norm; 0 switches clipping off
   int64_t evaluate_every = 0;  // steps; 0 chooses
   int64_t save_every = 0;      // steps; 0: with every evaluation
-  bool reversible = true;
-  uint64_t seed = 0;
+  bool reversible = true;      // false keeps every activation; the results are the same
+  uint64_t seed = 0;           // of the batches and dropout
 };
 
+/// Where a run ended.
 struct TrainResult {
-  int64_t step = 0, tokens_seen = 0, skipped_steps = 0;
-  double bits_per_byte = 0;        // training, smoothed
+  int64_t step = 0, tokens_seen = 0, skipped_steps = 0;  // of the whole run
+  double bits_per_byte = 0;                              // training, smoothed
   double valid_bits_per_byte = 0;  // whole held-out part at the end; 0 if interrupted
-  bool interrupted = false;
+  bool interrupted = false;        // `stop` was set
 };
 
 /// Trains until options.steps or options.minutes, or until `stop` is set; then saves. Writes

@@ -47,7 +47,7 @@ struct ContextCount {
 /// than k bytes precede, the order is what there is.
 class WittenBell {
  public:
-  static constexpr int max_order = 3;
+  static constexpr int max_order = 3;  // each order takes another table of contexts
 
   /// Counts the text for every order up to `order`. Error: order outside 0..3, text empty or of 4
   /// GiB or more.

@@ -10,6 +10,7 @@
 
 namespace tenet::nn {
 
+/// An elementwise nonlinearity, by the name of its op.
 enum class Activation {
   relu,
   gelu,
@@ -25,6 +26,7 @@ enum class Activation {
   hardswish
 };
 
+/// The op of that name, with its default slope or alpha: any shape, which y has too.
 Tensor activate(const Tensor& x, Activation activation);
 
 /// The name that parse_activation() reads.
@@ -37,11 +39,12 @@ Activation parse_activation(std::string_view name);
 /// An op of one tensor as a module.
 template <Tensor (*op)(const Tensor&)>
 struct Pointwise : Module {
+  /// op(x), of x's shape. There are no parameters.
   Tensor operator()(const Tensor& x) const { return op(x); }
   void fields(Fields&) override {}
 };
 
-/// The ops of these names (ops/elementwise.h, ops/activation.h, ops/softmax.h) as modules.
+/// The op of this name (ops/elementwise.h, ops/activation.h, ops/softmax.h) as a module.
 struct Relu : Pointwise<tenet::relu> {};
 struct Gelu : Pointwise<tenet::gelu> {};
 struct GeluTanh : Pointwise<tenet::gelu_tanh> {};
@@ -55,35 +58,35 @@ struct Mish : Pointwise<tenet::mish> {};
 struct Hardsigmoid : Pointwise<tenet::hardsigmoid> {};
 struct Hardswish : Pointwise<tenet::hardswish> {};
 struct LeakyRelu : Module {
-  double slope;
+  double slope;  // below 0
   explicit LeakyRelu(double slope = 0.01) : slope(slope) {}
   Tensor operator()(const Tensor& x) const;
   void fields(Fields&) override {}
   std::string describe() const override;
 };
 struct Elu : Module {
-  double alpha;
+  double alpha;  // the depth below 0
   explicit Elu(double alpha = 1) : alpha(alpha) {}
   Tensor operator()(const Tensor& x) const;
   void fields(Fields&) override {}
   std::string describe() const override;
 };
 struct Softmax : Module {
-  int axis;
+  int axis;  // along which a row adds up to 1
   explicit Softmax(int axis = -1) : axis(axis) {}
   Tensor operator()(const Tensor& x) const;
   void fields(Fields&) override {}
   std::string describe() const override;
 };
 struct LogSoftmax : Module {
-  int axis;
+  int axis;  // along which exp(y) adds up to 1
   explicit LogSoftmax(int axis = -1) : axis(axis) {}
   Tensor operator()(const Tensor& x) const;
   void fields(Fields&) override {}
   std::string describe() const override;
 };
 struct Glu : Module {
-  int axis;
+  int axis;  // which is cut in halves
   explicit Glu(int axis = -1) : axis(axis) {}
   Tensor operator()(const Tensor& x) const;
   void fields(Fields&) override {}

@@ -9,10 +9,11 @@
 
 namespace tenet::nn {
 
+/// What an AffineCoupling is made with.
 struct AffineCouplingOptions {
   double limit = 2;      // |s| stays below it, so that exp(s) neither vanishes nor overflows
   bool swapped = false;  // x2 stays and x1 is changed
-  std::string name = "affine_coupling";
+  std::string name = "affine_coupling";  // in errors and pictures
 };
 
 /// y1 = x1, y2 = x2 exp(s) + t, and a third output log|det dy/dx| = sum(s) for each batch element;
@@ -24,6 +25,7 @@ struct AffineCouplingOptions {
 /// streams of less than two axes; a net that gives another shape.
 class AffineCoupling : public ReversibleModule {
  public:
+  /// Of a module (B, .., D1) -> (B, .., 2 D2).
   template <std::derived_from<Module> Net>
   explicit AffineCoupling(std::shared_ptr<Net> net, AffineCouplingOptions options = {})
       : net_(std::move(net)), options_(std::move(options)) {

@@ -13,20 +13,22 @@
 
 namespace tenet::nn {
 
+/// The widths of an attention module.
 struct AttentionSize {
-  int64_t d_model = 0;
-  int64_t heads = 1;
+  int64_t d_model = 0;    // D, of x and of the result
+  int64_t heads = 1;      // H
   int64_t head_size = 0;  // 0: d_model / heads
 };
 
+/// What a MultiHeadAttention is made with.
 struct MultiHeadAttentionOptions {
-  AttentionSize size = {};
-  bool causal = false;
-  bool shared_qk = false;  // one projection for queries and keys; keys are normalised, a position
-                           // does not see itself
-  int64_t d_memory = 0;    // width of the memory; 0: d_model
-  double dropout = 0;      // of the attention weights
-  double std = 0;          // of the initial weights; 0: as Linear's
+  AttentionSize size = {};  // d_model has to be given
+  bool causal = false;      // a position sees no later one
+  bool shared_qk = false;   // one projection for queries and keys; keys are normalised, a position
+                            // does not see itself
+  int64_t d_memory = 0;     // width of the memory; 0: d_model
+  double dropout = 0;       // of the attention weights
+  double std = 0;           // of the initial weights; 0: as Linear's
 };
 
 /// Full attention in O(L) memory. Vaswani et al., "Attention Is All You Need" (2017), section 3.2.
@@ -52,13 +54,14 @@ class MultiHeadAttention : public Module {
   Linear value_, output_;
 };
 
+/// What a LocalSelfAttention is made with.
 struct LocalSelfAttentionOptions {
-  AttentionSize size = {};
-  int64_t chunk = 64;
-  int64_t chunks_before = 1, chunks_after = 0;
-  bool causal = true;
-  double dropout = 0;
-  double std = 0;
+  AttentionSize size = {};                      // d_model has to be given
+  int64_t chunk = 64;                           // positions
+  int64_t chunks_before = 1, chunks_after = 0;  // that are seen beside the own one
+  bool causal = true;                           // a position sees no later one
+  double dropout = 0;                           // of the attention weights
+  double std = 0;                               // of the initial weights; 0: as Linear's
 };
 
 /// Attention within a chunk and its neighbours.
@@ -67,6 +70,7 @@ class LocalSelfAttention : public Module {
   explicit LocalSelfAttention(LocalSelfAttentionOptions options,
                               Generator& generator = default_generator());
 
+  /// Self-attention. `mask` (B, L), boolean: which positions may be seen; undefined: all.
   Tensor operator()(const Tensor& x, const Tensor& mask = {});
   void fields(Fields& f) override;
   std::string describe() const override;
@@ -76,18 +80,21 @@ class LocalSelfAttention : public Module {
   Linear query_, key_, value_, output_;
 };
 
+/// What an LshSelfAttention is made with.
 struct LshSelfAttentionOptions {
-  AttentionSize size = {};
-  int64_t window = 64;  // positions of the own bucket that are seen
+  AttentionSize size = {};  // d_model has to be given
+  int64_t window = 64;      // positions of the own bucket that are seen
   std::vector<int64_t> num_buckets =
       {};                         // even factors; a property of the model, never of a call's length
   int64_t hashes = 2;             // rounds in training
   int64_t evaluation_hashes = 0;  // rounds in evaluation; 0: as in training
-  bool causal = true;
-  double dropout = 0;
-  double std = 0;
-  uint64_t seed = 0;   // rotations in evaluation are a function of seed and layer;
-  uint64_t layer = 0;  // in training they are drawn anew in every call, from the default generator
+  bool causal = true;             // a position sees no later one
+  double dropout = 0;             // of the attention weights
+  double std = 0;                 // of the initial weights; 0: as Linear's
+  /// Rotations in evaluation are a function of seed and layer; in training they are drawn anew in
+  /// every call, from the default generator.
+  uint64_t seed = 0;
+  uint64_t layer = 0;
 };
 
 /// What one call of LshSelfAttention may choose.

@@ -8,8 +8,9 @@
 
 namespace tenet::nn {
 
+/// What a BatchNorm2d is made with.
 struct BatchNorm2dOptions {
-  double epsilon = 1e-5;
+  double epsilon = 1e-5;                 // added to the variance
   std::optional<double> momentum = 0.1;  // empty: running statistics are means over all batches
   bool affine = true;                    // with weight and bias
 };
@@ -30,8 +31,8 @@ class BatchNorm2d : public Module {
   void fields(Fields& f) override;
   std::string describe() const override;
 
-  Tensor weight, bias;
-  Tensor running_mean, running_var, num_batches_tracked;
+  Tensor weight, bias;                                    // (C,); undefined if not affine
+  Tensor running_mean, running_var, num_batches_tracked;  // buffers: (C,), (C,) and i64 ()
 
  private:
   void update(const Tensor& mean, const Tensor& variance, int64_t count) const;

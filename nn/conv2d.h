@@ -9,10 +9,11 @@
 
 namespace tenet::nn {
 
+/// What a Conv2d is made with.
 struct Conv2dOptions {
-  Size2d stride = 1, padding = 0, dilation = 1;
-  int64_t groups = 1;
-  bool bias = true;
+  Size2d stride = 1, padding = 0, dilation = 1;  // in elements of x
+  int64_t groups = 1;                            // into which both kinds of channels fall
+  bool bias = true;                              // whether there is one
   Generator* generator = nullptr;  // of the initial weights; null: default_generator()
 };
 
@@ -26,7 +27,7 @@ class Conv2d : public Module {
   void fields(Fields& f) override;
   std::string describe() const override;
 
-  Tensor weight, bias;
+  Tensor weight, bias;  // (out, in / groups, KH, KW) and (out); no bias is an undefined one
 
  private:
   tenet::Conv2dOptions options_;

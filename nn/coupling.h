@@ -17,8 +17,10 @@ namespace tenet::nn {
 /// fixed-point range; the message begins with the part's name.
 class AdditiveCoupling : public ReversibleFunction {
  public:
+  /// Of one stream, of whose shape the result is.
   using Function = std::function<Tensor(const Tensor&)>;
 
+  /// The names are for errors: "{name}.{f_name}", say.
   AdditiveCoupling(Function f, Function g, std::string name = "additive_coupling",
                    const std::string& f_name = "f", const std::string& g_name = "g");
 

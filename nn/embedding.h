@@ -8,8 +8,9 @@
 
 namespace tenet::nn {
 
+/// What an Embedding is made with.
 struct EmbeddingOptions {
-  double std = 1;
+  double std = 1;                  // of the initial rows
   Generator* generator = nullptr;  // null: default_generator()
 };
 
@@ -22,7 +23,7 @@ class Embedding : public Module {
   void fields(Fields& f) override { f.parameter("weight", weight); }
   std::string describe() const override;
 
-  Tensor weight;
+  Tensor weight;  // (V, D), initially N(0, std^2)
 };
 
 }  // namespace tenet::nn

@@ -7,12 +7,13 @@
 
 namespace tenet::nn {
 
+/// What a FeedForward is made with.
 struct FeedForwardOptions {
-  int64_t d_model = 0, d_ff = 0;
-  Activation activation = Activation::gelu;
-  double dropout = 0;  // of the inner layer, before the activation
-  int64_t chunk = 0;   // positions at a time; 0: all
-  double std = 0;      // of the initial weights; 0: as Linear's
+  int64_t d_model = 0, d_ff = 0;             // D and F
+  Activation activation = Activation::gelu;  // between the two layers
+  double dropout = 0;                        // of the inner layer, before the activation
+  int64_t chunk = 0;                         // positions at a time; 0: all
+  double std = 0;                            // of the initial weights; 0: as Linear's
 };
 
 /// y = output.dense(activation(dropout(dense.dense(x)))): (.., L, D) -> (.., L, D), F wide in

@@ -57,11 +57,14 @@ class Fields {
   void buffer(std::string_view name, Tensor& tensor);
 
  protected:
+  /// What a tensor is to its module: trained, or only saved and moved.
   enum class Kind { parameter, buffer };
 
   /// The module and everything below it; the default walks on.
   virtual void visit(Module& module);
+  /// One tensor; the default does nothing.
   virtual void visit(Tensor&, Kind) {}
+  /// For clone(): where the modules held by pointer are copied to; null for all others.
   virtual detail::CloneScope* cloning() { return nullptr; }
   /// Where the walk is.
   const std::string& path() const { return path_; }

@@ -13,6 +13,7 @@ namespace tenet::nn {
 Tensor normal_parameter(Shape shape, double std, Generator& generator = default_generator());
 /// Uniform on [-bound, bound).
 Tensor uniform_parameter(Shape shape, double bound, Generator& generator = default_generator());
+/// Every element `value`.
 Tensor constant_parameter(Shape shape, double value);
 
 /// Each writes over a tensor of any floating type, parameter or not, outside the graph:
@@ -21,6 +22,7 @@ Tensor constant_parameter(Shape shape, double value);
 /// fan_in and fan_out of a weight (out, in, kernel...) are in and out times the kernel's size.
 namespace init {
 
+/// Every element 0, 1 or `value`.
 void zeros_(const Tensor& x);
 void ones_(const Tensor& x);
 void constant_(const Tensor& x, double value);
@@ -33,8 +35,9 @@ void uniform_(const Tensor& x, double low = 0, double high = 1,
 void normal_(const Tensor& x, double mean = 0, double std = 1,
              Generator& generator = default_generator());
 
+/// The distribution of truncated_normal_().
 struct TruncatedNormal {
-  double mean = 0, std = 1;
+  double mean = 0, std = 1;   // of the distribution that is cut
   double low = -2, high = 2;  // the limits of the values
 };
 /// N(mean, std^2) given that it lies within [low, high]: values outside are drawn again. Error if
@@ -47,7 +50,9 @@ void xavier_uniform_(const Tensor& x, double gain = 1, Generator& generator = de
 /// Normal with that variance.
 void xavier_normal_(const Tensor& x, double gain = 1, Generator& generator = default_generator());
 
+/// Which side of a weight a variance goes by: inputs or outputs.
 enum class Fan { in, out };
+/// The variance of the kaiming initialisations: gain^2 / fan.
 struct Kaiming {
   double gain = 1.4142135623730951;  // see gain_of(); relu's
   Fan fan = Fan::in;                 // in keeps the variance forwards, out backwards

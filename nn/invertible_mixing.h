@@ -12,6 +12,7 @@ class Generator;
 
 namespace nn {
 
+/// What an InvertibleMixing is made with.
 struct InvertibleMixingOptions {
   int64_t reflections = 0;         // 0: as many as channels, which reach every orthogonal matrix
   int axis = -1;                   // of the channels
@@ -40,7 +41,7 @@ class InvertibleMixing : public ReversibleModule {
   /// Q (channels, channels).
   Tensor matrix() const;
 
-  Tensor vectors;
+  Tensor vectors;  // (K, channels), initially N(0, 1)
 
  private:
   Tensors apply(const Tensors& x, const Tensor& matrix) const;

@@ -7,8 +7,9 @@
 
 namespace tenet::nn {
 
+/// What a LayerNorm is made with.
 struct LayerNormOptions {
-  double epsilon = 1e-5;
+  double epsilon = 1e-5;  // added to the variance
 };
 
 /// y = (x - mean) / sqrt(var + epsilon) * weight + bias, biased variance: (..., D) -> (..., D).
@@ -20,7 +21,7 @@ class LayerNorm : public Module {
   void fields(Fields& f) override;
   std::string describe() const override;
 
-  Tensor weight, bias;
+  Tensor weight, bias;  // (D,), initially 1 and 0
 
  private:
   LayerNormOptions options_;

@@ -8,8 +8,9 @@
 
 namespace tenet::nn {
 
+/// What a Linear is made with.
 struct LinearOptions {
-  bool bias = true;
+  bool bias = true;                // whether there is one
   double std = 0;                  // weights N(0, std^2), bias 0; 0: both uniform on +-1/sqrt(in)
   Generator* generator = nullptr;  // of the initial weights; null: default_generator()
 };
@@ -23,7 +24,7 @@ class Linear : public Module {
   void fields(Fields& f) override;
   std::string describe() const override;
 
-  Tensor weight, bias;
+  Tensor weight, bias;  // (out, in) and (out); no bias is an undefined one
 };
 
 }  // namespace tenet::nn

@@ -7,17 +7,18 @@
 
 namespace tenet::nn {
 
+/// Which positions count in a CrossEntropyLoss, and how much.
 struct CrossEntropyLossOptions {
   int64_t ignore_index = -100;  // targets with this value do not count
   int64_t chunk = 1024;         // positions whose logits exist at a time, of a loss with a head
-  Reduction reduction = Reduction::mean;
-  Tensor weight = {};          // of the classes (V,); a buffer
-  double label_smoothing = 0;  // of each target, spread over all classes
+  Reduction reduction = Reduction::mean;  // of the positions' losses
+  Tensor weight = {};                     // of the classes (V,); a buffer
+  double label_smoothing = 0;             // of each target, spread over all classes
 };
 
 /// The cross entropy in nats of predictions with target classes, targets (..) i64 or i32.
 struct CrossEntropyLoss : Module {
-  CrossEntropyLossOptions options;
+  CrossEntropyLossOptions options;  // as given
 
   explicit CrossEntropyLoss(CrossEntropyLossOptions options = {});
   /// From logits (.., V).
@@ -31,7 +32,7 @@ struct CrossEntropyLoss : Module {
 
 /// (prediction - target)^2, reduced.
 struct MseLoss : Module {
-  Reduction reduction;
+  Reduction reduction;  // of the elements' losses
   explicit MseLoss(Reduction r = Reduction::mean) : reduction(r) {}
   Tensor operator()(const Tensor& prediction, const Tensor& target) const;
   void fields(Fields&) override {}
@@ -39,7 +40,7 @@ struct MseLoss : Module {
 
 /// |prediction - target|, reduced.
 struct L1Loss : Module {
-  Reduction reduction;
+  Reduction reduction;  // of the elements' losses
   explicit L1Loss(Reduction r = Reduction::mean) : reduction(r) {}
   Tensor operator()(const Tensor& prediction, const Tensor& target) const;
   void fields(Fields&) override {}
@@ -47,8 +48,8 @@ struct L1Loss : Module {
 
 /// huber_loss() with its delta.
 struct HuberLoss : Module {
-  double delta;
-  Reduction reduction;
+  double delta;         // where the square ends
+  Reduction reduction;  // of the elements' losses
   explicit HuberLoss(double d = 1, Reduction r = Reduction::mean) : delta(d), reduction(r) {}
   Tensor operator()(const Tensor& prediction, const Tensor& target) const;
   void fields(Fields&) override {}
@@ -56,8 +57,8 @@ struct HuberLoss : Module {
 
 /// smooth_l1_loss() with its beta.
 struct SmoothL1Loss : Module {
-  double beta;
-  Reduction reduction;
+  double beta;          // where the square ends
+  Reduction reduction;  // of the elements' losses
   explicit SmoothL1Loss(double b = 1, Reduction r = Reduction::mean) : beta(b), reduction(r) {}
   Tensor operator()(const Tensor& prediction, const Tensor& target) const;
   void fields(Fields&) override {}
@@ -65,7 +66,7 @@ struct SmoothL1Loss : Module {
 
 /// binary_cross_entropy_with_logits() with its options; their weights are buffers.
 struct BceWithLogitsLoss : Module {
-  BinaryCrossEntropyOptions options;
+  BinaryCrossEntropyOptions options;  // as given
   explicit BceWithLogitsLoss(BinaryCrossEntropyOptions o = {}) : options(std::move(o)) {}
   Tensor operator()(const Tensor& logits, const Tensor& target) const;
   void fields(Fields& f) override;
@@ -73,7 +74,7 @@ struct BceWithLogitsLoss : Module {
 
 /// kl_div() with its options.
 struct KlDivLoss : Module {
-  KlDivOptions options;
+  KlDivOptions options;  // as given
   explicit KlDivLoss(KlDivOptions o = {}) : options(o) {}
   Tensor operator()(const Tensor& log_q, const Tensor& p) const;
   void fields(Fields&) override {}
@@ -81,7 +82,7 @@ struct KlDivLoss : Module {
 
 /// nll_loss() with its options; the class weights are a buffer.
 struct NllLoss : Module {
-  NllLossOptions options;
+  NllLossOptions options;  // as given
   explicit NllLoss(NllLossOptions o = {}) : options(std::move(o)) {}
   Tensor operator()(const Tensor& log_p, const Tensor& targets) const;
   void fields(Fields& f) override { f.buffer("weight", options.weight); }

@@ -9,13 +9,17 @@
 #include <utility>
 #include <vector>
 
+/// Modules: layers with parameters, losses and what holds them together.
 namespace tenet::nn {
 
+/// Tensors by name, in the order of fields().
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+/// Tensors by name, as a file holds them.
 using StateDict = std::map<std::string, Tensor>;
 
 /// What a load_state_dict() that is not strict passed over.
 struct LoadReport {
+  /// Names that only the module has, and names that only the state has.
   std::vector<std::string> missing, unexpected;
 };
 
@@ -40,10 +44,14 @@ class Module {
   /// One line for to_string(); by default the type's name.
   virtual std::string describe() const;
 
+  /// The tensors that are trained, here and below, in the order of fields(), alone or with their
+  /// names: "layers.3.attention.weight".
   std::vector<Tensor> parameters() const;
   NamedTensors named_parameters() const;
+  /// The tensors that are saved and moved but not trained, likewise.
   std::vector<Tensor> buffers() const;
   NamedTensors named_buffers() const;
+  /// How many numbers are trained.
   int64_t parameter_count() const;
 
   /// Switches dropout and the like on or off, here and below.

@@ -8,9 +8,10 @@
 
 namespace tenet::nn {
 
+/// What a MomentumResidual is made with.
 struct MomentumResidualOptions {
-  double momentum = 0.9;  // m, 0 < m < 1
-  std::string name = "momentum_residual";
+  double momentum = 0.9;                   // m, 0 < m < 1
+  std::string name = "momentum_residual";  // in errors and pictures
 };
 
 /// v' = m v + (1 - m) f(x), x' = x + v' on streams (x, v) of one shape; inverted by x = x' - v',
@@ -21,6 +22,7 @@ struct MomentumResidualOptions {
 /// once more in backward. Sander et al., "Momentum Residual Neural Networks" (2021), section 3.
 class MomentumResidual : public ReversibleModule {
  public:
+  /// Of a module that keeps the shape. Error: m outside (0, 1).
   template <std::derived_from<Module> F>
   explicit MomentumResidual(std::shared_ptr<F> f, MomentumResidualOptions options = {})
       : f_(std::move(f)), options_(std::move(options)) {

@@ -17,8 +17,9 @@ namespace tenet::nn {
 /// `floating`: the block's own type, rebuilt up to rounding.
 enum class Residual { exact, floating };
 
+/// What a ReversibleSequence is made with.
 struct ReversibleSequenceOptions {
-  Residual residual = Residual::exact;
+  Residual residual = Residual::exact;  // of both streams
   int fraction_bits = 16;       // of the fixed-point stream; its range is 2^(30 - fraction_bits)
   bool reversible = true;       // false keeps every activation; the results are the same
   std::string path = "layers";  // what errors call the blocks: path.0, path.1, ...
@@ -48,8 +49,11 @@ class ReversibleSequence : public Module {
   /// The two streams after the last block, as floats of x's type; both start as x.
   std::pair<Tensor, Tensor> operator()(Tensor x);
 
+  /// How many blocks.
   size_t size() const { return blocks_.size(); }
+  /// What it was made with.
   const ReversibleSequenceOptions& options() const { return options_; }
+  /// False keeps every activation from now on; the results are the same.
   void set_reversible(bool reversible) { options_.reversible = reversible; }
   void fields(Fields& f) override;
 

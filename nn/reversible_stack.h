@@ -15,6 +15,7 @@ namespace tenet::nn {
 /// streams as it gets, and possibly one tensor more, its log-determinant.
 class ReversibleModule : public Module, public ReversibleFunction {};
 
+/// What a ReversibleStack gives.
 struct StackOutput {
   Tensors y;       // the streams after the last block
   Tensor log_det;  // the sum of the blocks' log-determinants; undefined if none has one
@@ -45,7 +46,9 @@ class ReversibleStack : public Module {
   /// The streams that operator() maps to y. Ordinary ops: differentiable, and not reversed.
   Tensors inverse(Tensors y) const;
 
+  /// How many blocks.
   size_t size() const { return blocks_.size(); }
+  /// False keeps every activation from now on; the results are the same.
   void set_reversible(bool reversible) { reversible_ = reversible; }
   void fields(Fields& f) override;
 

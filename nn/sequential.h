@@ -24,6 +24,7 @@ namespace tenet::nn {
 class Sequential : public Module {
  public:
   Sequential() = default;
+  /// Of these modules, in their order.
   template <class... M>
   requires(sizeof...(M) > 1 || !(std::same_as<std::remove_cvref_t<M>, Sequential> ||
                                  ...)) explicit Sequential(M&&... modules) {
@@ -43,6 +44,7 @@ class Sequential : public Module {
   }
 
   Tensor operator()(const Tensor& x) const;
+  /// How many modules.
   size_t size() const { return parts_.size(); }
   /// Module i. Error: no such module, or it is of another type.
   template <std::derived_from<Module> M>
@@ -52,6 +54,7 @@ class Sequential : public Module {
           module(i).describe());
     return *found;
   }
+  /// Module i, whatever its type. Error: no such module.
   Module& module(size_t i) const;
   void fields(Fields& f) override;
 

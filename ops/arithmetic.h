@@ -9,8 +9,8 @@
 
 namespace tenet {
 
-/// Integers wrap around. Of two boolean tensors the sum is `or`, the product `and`; there is no
-/// difference.
+/// The sum, the difference and the product. Integers wrap around. Of two boolean tensors the sum is
+/// `or`, the product `and`; there is no difference.
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor add(const Tensor& a, Scalar b);
 Tensor add(Scalar a, const Tensor& b);
@@ -35,7 +35,8 @@ Tensor maximum(const Tensor& a, Scalar b);
 Tensor minimum(const Tensor& a, const Tensor& b);
 Tensor minimum(const Tensor& a, Scalar b);
 
-/// Comparisons give boolean. == and != of tensors are not overloaded: they would not be a bool.
+/// Comparisons by element give boolean. == and != of tensors are not overloaded: they would not be
+/// a bool.
 Tensor equal(const Tensor& a, const Tensor& b);
 Tensor equal(const Tensor& a, Scalar b);
 Tensor not_equal(const Tensor& a, const Tensor& b);
@@ -59,6 +60,8 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 Tensor where(const Tensor& condition, const Tensor& a, Scalar b);
 Tensor where(const Tensor& condition, Scalar a, const Tensor& b);
 
+/// The functions above as operators: neg(), add(), sub(), mul(), div(), less(), less_equal(),
+/// greater() and greater_equal().
 inline Tensor operator-(const Tensor& x) { return neg(x); }
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator+(const Tensor& a, Scalar b) { return add(a, b); }

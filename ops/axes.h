@@ -18,6 +18,7 @@ class Axes {
   Axes(std::vector<int> axes) : list_{std::move(axes)} {}  // NOLINT(google-explicit-constructor)
   Axes(bool) = delete;
 
+  /// Whether every axis is meant.
   bool all() const { return !list_.has_value(); }
   /// The axes as written; empty for all.
   const std::vector<int>& list() const {

@@ -7,13 +7,15 @@
 
 namespace tenet {
 
+/// What batch_norm() does beside centring and scaling.
 struct BatchNormOptions {
   Tensor weight = {}, bias = {};  // (C,); undefined: 1 and 0
-  double epsilon = 1e-5;
+  double epsilon = 1e-5;          // added to the variance
 };
 
+/// What batch_norm() gives in training.
 struct BatchNormOutput {
-  Tensor y;
+  Tensor y;               // of x's shape and type
   Tensor mean, variance;  // (C,), outside the graph; biased: divided by the count
 };
 

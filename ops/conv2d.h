@@ -8,9 +8,10 @@
 
 namespace tenet {
 
+/// How conv2d() moves its kernel.
 struct Conv2dOptions {
-  Size2d stride = 1, padding = 0, dilation = 1;
-  int64_t groups = 1;
+  Size2d stride = 1, padding = 0, dilation = 1;  // in elements of x
+  int64_t groups = 1;  // into which both kinds of channels fall; each sees its own alone
 };
 
 /// y[n, o, i, j] = bias[o] + sum_{c, a, b} weight[o, c, a, b] x[n, c', i s - p + a d, j s - p +

@@ -11,6 +11,7 @@
 
 namespace tenet {
 
+/// Every element 0, 1 or `value`.
 Tensor zeros(Shape shape, TensorOptions options = {});
 Tensor ones(Shape shape, TensorOptions options = {});
 Tensor full(Shape shape, Scalar value, TensorOptions options = {});

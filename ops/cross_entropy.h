@@ -8,11 +8,14 @@
 
 namespace tenet {
 
+/// What is made of the losses of all positions: nothing, their sum, or their mean.
 enum class Reduction : uint8_t { none, sum, mean };
 
+/// Which positions count in cross_entropy(), and how much.
 struct CrossEntropyOptions {
   /// Positions with this target have loss and gradient 0 and do not count in the mean.
   int64_t ignore_index = -100;
+  /// What is made of the losses.
   Reduction reduction = Reduction::mean;
   /// w (V,): the loss of a position is multiplied by the weight of its target, and the mean divides
   /// by the sum of these. Takes no gradient.
@@ -27,10 +30,12 @@ struct CrossEntropyOptions {
 /// not (2,)`; `cross_entropy: index 300 at position 5 is outside 0..257`.
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOptions options = {});
 
+/// Which positions count in linear_cross_entropy(), and how many are taken together.
 struct LinearCrossEntropyOptions {
   /// Positions taken together, or into how many parts to cut them; by default parts of 1,024.
   int64_t chunk_rows = 0;
   int64_t chunk_count = 0;
+  /// As in CrossEntropyOptions.
   int64_t ignore_index = -100;
   Reduction reduction = Reduction::mean;  // mean or sum
 };

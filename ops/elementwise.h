@@ -17,9 +17,11 @@ Tensor neg(const Tensor& x);
 Tensor abs(const Tensor& x);
 /// -1, 0 or 1; NaN stays. Its gradient is zero.
 Tensor sign(const Tensor& x);
+/// e^x.
 Tensor exp(const Tensor& x);
 /// The natural logarithm; -inf at 0, NaN below.
 Tensor log(const Tensor& x);
+/// The square root; NaN below 0.
 Tensor sqrt(const Tensor& x);
 /// 1 / sqrt(x).
 Tensor rsqrt(const Tensor& x);
@@ -27,8 +29,10 @@ Tensor rsqrt(const Tensor& x);
 Tensor square(const Tensor& x);
 /// 1 / x.
 Tensor reciprocal(const Tensor& x);
+/// Of angles in radians.
 Tensor sin(const Tensor& x);
 Tensor cos(const Tensor& x);
+/// (exp(x) - exp(-x)) / (exp(x) + exp(-x)), without overflow.
 Tensor tanh(const Tensor& x);
 /// 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.
 Tensor erf(const Tensor& x);

@@ -24,10 +24,11 @@ Tensor huber_loss(const Tensor& prediction, const Tensor& target, double delta =
 Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, double beta = 1,
                       Reduction reduction = Reduction::mean);
 
+/// How binary_cross_entropy_with_logits() weighs.
 struct BinaryCrossEntropyOptions {
   Tensor weight = {};      // of each element's loss; broadcasts to the logits
   Tensor pos_weight = {};  // p: how much more positives count; broadcasts to the logits
-  Reduction reduction = Reduction::mean;
+  Reduction reduction = Reduction::mean;  // of the elements' losses
 };
 
 /// -(p t log(sigmoid(x)) + (1 - t) log(1 - sigmoid(x))) for logits x and targets t in [0, 1], made
@@ -35,19 +36,21 @@ struct BinaryCrossEntropyOptions {
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
                                         BinaryCrossEntropyOptions options = {});
 
+/// How kl_div() reads its target.
 struct KlDivOptions {
-  bool log_target = false;  // the target holds logarithms too
-  Reduction reduction = Reduction::mean;
+  bool log_target = false;                // the target holds logarithms too
+  Reduction reduction = Reduction::mean;  // of the distributions' divergences
 };
 
 /// KL(p || q) = sum_v p (log p - log q) of each pair of distributions along the last axis, given
 /// log q and p: (..., V) -> (...); then their mean, or sum. Terms with p = 0 are 0.
 Tensor kl_div(const Tensor& log_q, const Tensor& p, KlDivOptions options = {});
 
+/// Which positions count in nll_loss(), and how much.
 struct NllLossOptions {
-  int64_t ignore_index = -100;
-  Reduction reduction = Reduction::mean;
-  Tensor weight = {};  // (V,): as CrossEntropyOptions::weight
+  int64_t ignore_index = -100;            // as CrossEntropyOptions::ignore_index
+  Reduction reduction = Reduction::mean;  // of the positions' losses
+  Tensor weight = {};                     // (V,): as CrossEntropyOptions::weight
 };
 
 /// -log_p[i, targets[i]], reduced as cross_entropy() is: log_p (..., V), targets (...) i64 or i32.

@@ -12,11 +12,13 @@
 
 namespace tenet {
 
+/// How max_pool2d() moves its window.
 struct MaxPool2dOptions {
   Size2d stride = 0;   // 0: the kernel's size
   Size2d padding = 0;  // at most half of the kernel
 };
 
+/// How avg_pool2d() moves its window and what it divides by.
 struct AvgPool2dOptions {
   Size2d stride = 0;              // 0: the kernel's size
   Size2d padding = 0;             // at most half of the kernel

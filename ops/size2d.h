@@ -9,7 +9,7 @@ namespace tenet {
 
 /// `3` is 3 x 3; `{3, 5}` is 3 high and 5 wide.
 struct Size2d {
-  int64_t height, width;
+  int64_t height, width;  // in elements
 
   Size2d(int64_t both)  // NOLINT(google-explicit-constructor): `.stride = 2`
       : height(both), width(both) {}

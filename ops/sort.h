@@ -9,11 +9,12 @@ namespace tenet {
 
 /// values = take_along(x, indices, axis); gradients go through the values. indices: i64.
 struct Sorted {
-  Tensor values;
-  Tensor indices;
+  Tensor values;   // the elements in order
+  Tensor indices;  // where each was along the axis
 };
 
-/// Ascending, or descending; equal elements keep their order in both.
+/// Ascending, or descending; equal elements keep their order in both. argsort() gives the indices
+/// alone.
 Sorted sort(const Tensor& x, int axis = -1, bool descending = false);
 Tensor argsort(const Tensor& x, int axis = -1, bool descending = false);
 /// The k largest elements, largest first. Error: `top_k: k 5 is outside 0..3, the size of axis 0`.

@@ -8,10 +8,11 @@ namespace tenet::optim {
 /// As the Reformer's authors used it (trax, `optimizers/base.py`, October 2019).
 struct AdafactorOptions {
   double learning_rate = 0.05;  // relative to each parameter's scale, unless that is switched off
-  bool factored = true;
-  bool multiply_by_parameter_scale = true;
-  double clipping_threshold = 1.0;
-  double decay_exponent = 0.8;
+  bool factored = true;         // second moments of rows and columns, not of every element
+  bool multiply_by_parameter_scale = true;  // updates relative to max(rms(w), eps2)
+  double clipping_threshold = 1.0;          // the most that rms(y) may be
+  double decay_exponent = 0.8;  // of beta2_t: how fast the memory of second moments grows
+  /// eps1 is added to dw^2, eps2 is the least scale of a parameter.
   double eps1 = 1e-30, eps2 = 1e-3;
   double weight_decay = 1e-5;  // per step, not multiplied by the learning rate
   /// Multiply it by the learning rate and the parameter's scale, as Hugging Face does.

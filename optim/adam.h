@@ -5,11 +5,12 @@
 
 namespace tenet::optim {
 
+/// What Adam is made with.
 struct AdamOptions {
-  double learning_rate = 1e-3;
-  double beta1 = 0.9, beta2 = 0.999;
-  double eps = 1e-8;
-  double weight_decay = 0;  // lambda: added to the gradient as lambda w
+  double learning_rate = 1e-3;        // of every parameter, unless its group has its own
+  double beta1 = 0.9, beta2 = 0.999;  // how much of the first and second moments is kept
+  double eps = 1e-8;                  // added to the root of the second moment
+  double weight_decay = 0;            // lambda: added to the gradient as lambda w
 };
 
 /// m = beta1 m + (1 - beta1) dw;  v = beta2 v + (1 - beta2) dw^2;
@@ -20,6 +21,7 @@ class Adam : public Optimizer {
   explicit Adam(const ParameterList& parameters, AdamOptions options = {});
 
  protected:
+  /// For AdamW: the name in errors, and weight decay that stays out of the moments.
   Adam(const ParameterList& parameters, AdamOptions options, std::string name, bool decoupled);
   void update(const std::vector<Active>& active, const Step& step) override;
 
@@ -28,11 +30,12 @@ class Adam : public Optimizer {
   bool decoupled_;
 };
 
+/// What AdamW is made with.
 struct AdamWOptions {
-  double learning_rate = 1e-3;
-  double beta1 = 0.9, beta2 = 0.999;
-  double eps = 1e-8;
-  double weight_decay = 1e-2;
+  double learning_rate = 1e-3;        // of every parameter, unless its group has its own
+  double beta1 = 0.9, beta2 = 0.999;  // how much of the first and second moments is kept
+  double eps = 1e-8;                  // added to the root of the second moment
+  double weight_decay = 1e-2;         // lambda: w shrinks by learning_rate lambda w
 };
 
 /// Adam that also multiplies w by 1 - learning_rate weight_decay and leaves the gradient as it is.

@@ -22,6 +22,7 @@ class StepGuard {
   /// finite. Gives the norm. Error at the most_in_a_row-th skipped step in a row.
   double step(Optimizer& optimizer, double max_norm = 0);
 
+  /// How many steps were skipped in all, and how many since the last one that was taken.
   int64_t skipped() const { return skipped_; }
   int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
   /// Goes on counting from a saved run.

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+/// Optimizers, learning-rate schedules and gradient clipping.
 namespace tenet::optim {
 
 struct ParameterGroup;
@@ -18,10 +19,11 @@ struct ParameterGroup;
 /// them "0", "1", ...; or groups of them with options of their own.
 class ParameterList {
  public:
+  /// What module.named_parameters() gives.
   using Named = std::vector<std::pair<std::string, Tensor>>;
   /// What a group has instead of the optimizer's options.
   struct Options {
-    std::optional<double> learning_rate, weight_decay;
+    std::optional<double> learning_rate, weight_decay;  // empty: the optimizer's
   };
 
   ParameterList(Named named)  // NOLINT(google-explicit-constructor)
@@ -30,7 +32,9 @@ class ParameterList {
   ParameterList(const std::vector<ParameterGroup>& groups);  // NOLINT(google-explicit-constructor)
   ParameterList(std::initializer_list<ParameterGroup> groups);
 
+  /// All tensors with their names.
   const Named& named() const { return named_; }
+  /// The options of each group; one without any if there are no groups.
   const std::vector<Options>& groups() const { return groups_; }
   /// The group of each tensor.
   const std::vector<size_t>& group_of() const { return group_of_; }
@@ -54,8 +58,8 @@ class ParameterList {
 /// schedule, changes the rates of all groups by one factor. Unnamed tensors are numbered through
 /// all groups. Names must differ between groups: prefix them, or list the whole model's.
 struct ParameterGroup {
-  ParameterList parameters;
-  std::optional<double> learning_rate = {}, weight_decay = {};
+  ParameterList parameters;                                     // of this group
+  std::optional<double> learning_rate = {}, weight_decay = {};  // empty: the optimizer's
 };
 
 /// The base of all optimizers. A step has the same bits with any number of threads.
@@ -71,14 +75,17 @@ class Optimizer {
   /// Drops the gradients.
   void clear_grad();
 
+  /// The rate of the next step, of groups without a rate of their own.
   double learning_rate() const { return learning_rate_; }
   /// Also changes the rate of every group, by the same factor.
   void set_learning_rate(double rate) { learning_rate_ = rate; }
   /// The rate of a group in the next step.
   double learning_rate(size_t group) const;
+  /// How many groups there are; at least 1.
   size_t groups() const { return groups_.size(); }
   /// How many steps were taken.
   int64_t steps() const { return steps_; }
+  /// All parameters in the order given.
   const std::vector<Tensor>& parameters() const { return parameters_; }
 
   /// "step" and, for each parameter, "<parameter>.<what>". They share their elements with the
@@ -92,13 +99,13 @@ class Optimizer {
  protected:
   /// A parameter in a step, contiguous like its gradient.
   struct Active {
-    size_t index;
-    Tensor value, gradient;
+    size_t index;            // among parameters()
+    Tensor value, gradient;  // they share their elements with the parameter
   };
   /// What every optimizer has, of one group in one step.
   struct Step {
-    int64_t number;  // counted from 1
-    double learning_rate, weight_decay;
+    int64_t number;                      // counted from 1
+    double learning_rate, weight_decay;  // of this group, this step
   };
 
   /// Error: no parameters, one given twice, two of one name, one that is not floating-point or not

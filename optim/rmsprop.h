@@ -5,13 +5,14 @@
 
 namespace tenet::optim {
 
+/// What RmsProp is made with.
 struct RmsPropOptions {
-  double learning_rate = 1e-2;
-  double alpha = 0.99;  // how much of the mean square is kept
-  double eps = 1e-8;
-  double weight_decay = 0;  // lambda: added to the gradient as lambda w
-  double momentum = 0;
-  bool centered = false;  // divide by the standard deviation, not by the root mean square
+  double learning_rate = 1e-2;  // of every parameter, unless its group has its own
+  double alpha = 0.99;          // how much of the mean square is kept
+  double eps = 1e-8;            // added to the root
+  double weight_decay = 0;      // lambda: added to the gradient as lambda w
+  double momentum = 0;          // how much of the last update is kept; 0: none
+  bool centered = false;        // divide by the standard deviation, not by the root mean square
 };
 
 /// v = alpha v + (1 - alpha) dw^2;  y = dw / (sqrt(v) + eps), or, if centered, with v less the

@@ -33,6 +33,7 @@ double cosine(double rate, int64_t warmup_steps, int64_t steps, int64_t step,
 /// from 0 to 1 at `steps`; a straight line for power 1.
 double polynomial(double rate, int64_t warmup_steps, int64_t steps, int64_t step, double power,
                   double final_rate = 0);
+/// polynomial() with power 1.
 double linear(double rate, int64_t warmup_steps, int64_t steps, int64_t step,
               double final_rate = 0);
 
@@ -49,6 +50,7 @@ double step_decay(double rate, double factor, const std::vector<int64_t>& milest
 double cosine_restarts(double rate, int64_t period, int64_t step, double factor = 1,
                        double final_rate = 0);
 
+/// The shape of one_cycle().
 struct OneCycleOptions {
   double rising = 0.3;           // the part of the steps that rise
   double start_divisor = 25;     // the first rate is peak / start_divisor
@@ -63,6 +65,7 @@ double one_cycle(double peak, int64_t steps, int64_t step, OneCycleOptions optio
 /// multiply_by_parameter_scale. Shazeer and Stern (2018), section 9.
 double adafactor_rate(int64_t step, bool warm_up = false);
 
+/// A rate as a function of the step, for chain().
 using Schedule = std::function<double(int64_t step)>;
 
 /// One schedule after another, each for so many steps of its own, counted from 0; the last goes on

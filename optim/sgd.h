@@ -5,12 +5,13 @@
 
 namespace tenet::optim {
 
+/// What Sgd is made with.
 struct SgdOptions {
-  double learning_rate = 1e-2;
-  double momentum = 0;
-  double dampening = 0;  // of what a gradient adds to the momentum, from the second step on
-  bool nesterov = false;
-  double weight_decay = 0;  // lambda: added to the gradient as lambda w
+  double learning_rate = 1e-2;  // of every parameter, unless its group has its own
+  double momentum = 0;          // how much of the last update is kept; 0: none
+  double dampening = 0;         // of what a gradient adds to the momentum, from the second step on
+  bool nesterov = false;        // look ahead along the momentum
+  double weight_decay = 0;      // lambda: added to the gradient as lambda w
 };
 
 /// w -= learning_rate dw; with momentum u = momentum u + (1 - dampening) dw, in the optimizer's

@@ -12,10 +12,11 @@
 
 namespace tenet {
 
+/// How attention() weighs and masks.
 struct AttentionOptions {
-  std::optional<double> scale = {};  // 1 / sqrt(K) by default
-  bool causal = false;
-  int64_t offset = 0;           // position of query 0 among the keys, for cached decoding
+  std::optional<double> scale = {};  // of the scores; 1 / sqrt(K) by default
+  bool causal = false;               // a query sees no key of a later position
+  int64_t offset = 0;                // position of query 0 among the keys, for cached decoding
   bool normalize_keys = false;  // keys k / sqrt(mean(k^2) + 1e-6), as with queries and keys shared
   bool exclude_self = false;    // a query does not see its own position unless it sees no other
   Tensor mask = {};             // (B, Lk), boolean or u8: which keys may be seen; undefined: all

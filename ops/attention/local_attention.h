@@ -8,16 +8,17 @@
 
 namespace tenet {
 
+/// How local_attention() cuts, weighs and masks.
 struct LocalAttentionOptions {
-  int64_t chunk = 64;
-  int64_t before = 1;  // chunks looked back at
-  int64_t after = 0;   // chunks looked ahead at; 0 if causal
-  bool causal = true;
-  std::optional<double> scale = {};  // 1 / sqrt(K) by default
+  int64_t chunk = 64;                // positions
+  int64_t before = 1;                // chunks looked back at
+  int64_t after = 0;                 // chunks looked ahead at; 0 if causal
+  bool causal = true;                // a query sees no key of a later position
+  std::optional<double> scale = {};  // of the scores; 1 / sqrt(K) by default
   bool normalize_keys = false;       // as in AttentionOptions
-  bool exclude_self = false;
-  Tensor mask = {};  // (B, L), boolean or u8: which keys may be seen; undefined: all
-  double dropout = 0;
+  bool exclude_self = false;         // as in AttentionOptions
+  Tensor mask = {};                // (B, L), boolean or u8: which keys may be seen; undefined: all
+  double dropout = 0;              // probability of dropping an attention weight
   Generator* generator = nullptr;  // of the dropout; null: default_generator()
 };
 

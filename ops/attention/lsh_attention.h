@@ -18,14 +18,15 @@ namespace tenet {
 /// the product of the factors. No gradient. Error unless every factor is even.
 Tensor lsh_hash(const Tensor& qk, const Tensor& rotations, const std::vector<int64_t>& factors);
 
+/// How lsh_attention() hashes, weighs and masks.
 struct LshAttentionOptions {
   std::vector<int64_t> factors = {};  // even; their product is the number of buckets
   int64_t window = 64;                // positions seen of the own bucket, on each side
-  bool causal = true;
-  std::optional<double> scale = {};  // 1 / sqrt(K) by default
+  bool causal = true;                 // a query sees no key of a later position
+  std::optional<double> scale = {};   // of the scores; 1 / sqrt(K) by default
   Tensor mask =
       {};  // (B, L), boolean or u8: positions in use, the others are in no bucket; undefined: all
-  double dropout = 0;
+  double dropout = 0;              // probability of dropping an attention weight
   Generator* generator = nullptr;  // of the dropout; null: default_generator()
 };
 
