@@ -39,9 +39,9 @@ Activation parse_activation(std::string_view name);
 /// An op of one tensor as a module.
 template <Tensor (*op)(const Tensor&)>
 struct Pointwise : Module {
-  /// op(x), of x's shape. There are no parameters.
+  /// op(x), of x's shape.
   Tensor operator()(const Tensor& x) const { return op(x); }
-  void fields(Fields&) override {}
+  void fields(Fields&) override {}  // there are none
 };
 
 /// The op of this name (ops/elementwise.h, ops/activation.h, ops/softmax.h) as a module.
