@@ -26,8 +26,10 @@ function(tenet_kernel_levels)
     set_target_properties(tenet_ops_${level} PROPERTIES TENET_LEVEL ${level} POSITION_INDEPENDENT_CODE ON
                           INTERPROCEDURAL_OPTIMIZATION OFF)
     target_link_libraries(tenet_ops_${level} PRIVATE tenet_flags tenet_usage DNNL::dnnl)
-    # The slots are the library's, so the compiler must take a symbol's address as unknown.
-    target_compile_options(tenet_ops_${level} PRIVATE -fsemantic-interposition)
+    # The slots are the library's, so the compiler must take a symbol's address as unknown. Slots that are templates
+    # must be weak symbols: GCC's unique ones cannot be given up for those of another object.
+    target_compile_options(tenet_ops_${level} PRIVATE -fsemantic-interposition
+                           $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
     set(object ${PROJECT_BINARY_DIR}/tenet_kernels_${level}.o)
     add_custom_command(
       OUTPUT ${object}
