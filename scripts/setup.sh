@@ -16,7 +16,7 @@ build_packages=(
   xz-utils
 )
 test_packages=(doctest-dev clang-format-14)
-all_packages=(clang-tidy-14 libomp-14-dev libbenchmark-dev doxygen graphviz)
+all_packages=(clang-14 clang-tidy-14 libomp-14-dev libbenchmark-dev doxygen graphviz)
 package_packages=(dpkg-dev file)
 
 wanted=()

@@ -2,7 +2,8 @@
 # Builds Tenet and runs its tests; the last thing printed is ctest's summary.
 #
 #   scripts/test.sh          release build, default suite, checks of the source tree
-#   scripts/test.sh --all    also the suite under ASan and UBSan, the slow cases, clang-tidy and bench/
+#   scripts/test.sh --all    also the suite under ASan and UBSan, threads under TSan, a build with clang, the kernels
+#                            of packages, the slow cases, clang-tidy and bench/
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,8 +14,8 @@ case "${1-}" in
   *) echo "usage: scripts/test.sh [--all]" >&2; exit 2 ;;
 esac
 
-run_suite() { # run_suite PRESET
-  ctest --test-dir "build/$1" --output-on-failure --no-tests=error --parallel "$(nproc)"
+run_suite() { # run_suite PRESET CTEST_ARGUMENTS...
+  ctest --test-dir "build/$1" --output-on-failure --no-tests=error --parallel "$(nproc)" "${@:2}"
 }
 
 lists=(build test)
@@ -35,6 +36,20 @@ if [[ $slow == ON ]]; then
   cmake --preset asan -DTENET_TESTS=ON
   cmake --build --preset asan
   run_suite asan
+
+  echo "== TSan"
+  cmake --preset tsan -DTENET_TESTS=ON
+  cmake --build --preset tsan --target tenet_tests_models
+  run_suite tsan --tests-regex '^models/threads$'
+
+  echo "== clang"
+  cmake --preset release -B build/clang -DCMAKE_CXX_COMPILER=clang++-14 -DTENET_TESTS=OFF -DTENET_BENCH=ON
+  cmake --build build/clang
+
+  echo "== kernels for x86-64-v2, -v3 and -v4"
+  cmake --preset package -DTENET_TESTS=ON
+  cmake --build --preset package
+  run_suite package --tests-regex '^checks/(levels|ops_v2|ops_v3|consumer)$'
 fi
 
 echo "== release"
