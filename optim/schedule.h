@@ -3,7 +3,8 @@
 ///
 ///     optimizer.set_learning_rate(optim::cosine(1e-3, 100, 10000, optimizer.steps()));
 ///
-/// A constant rate needs no function; warmup() and then constant is warmup().
+/// A constant rate needs no function; warmup() and then constant is warmup(). A rate that follows a
+/// measure is in plateau.h.
 #pragma once
 
 #include <cstdint>

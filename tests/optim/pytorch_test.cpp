@@ -4,6 +4,7 @@
 #include <recorded.h>
 #include <tenet/optim/adafactor.h>
 #include <tenet/optim/adam.h>
+#include <tenet/optim/plateau.h>
 #include <tenet/optim/rmsprop.h>
 #include <tenet/optim/schedule.h>
 #include <tenet/optim/sgd.h>
@@ -171,6 +172,18 @@ Rate schedule_of(const RecordedCase& c) {
   if (c.op == "cosine_restarts") {
     return [=, n = count("period"), f = number("factor")](int64_t t) {
       return cosine_restarts(0.5, n, t, f, final_rate);
+    };
+  }
+  if (c.op == "plateau") {
+    const PlateauOptions options{.factor = number("factor"),
+                                 .patience = count("patience"),
+                                 .threshold = number("threshold"),
+                                 .cooldown = count("cooldown"),
+                                 .final_rate = final_rate,
+                                 .larger_is_better = c.arg("larger", false)};
+    return [rate = ReduceOnPlateau(0.5, options),
+            measures = c.args.at("measures").get<std::vector<double>>()](int64_t t) mutable {
+      return t == 0 ? rate.rate() : rate.update(measures[static_cast<size_t>(t - 1)]);
     };
   }
   if (c.op == "one_cycle") {

@@ -391,15 +391,20 @@ optimizer("groups", lambda p: T.AdamW(groups(p), lr=0.01, weight_decay=0.25), la
           learning_rate=0.01, weight_decay=0.25, group_rate=0.02, group_decay=0.125, factor=0.75)
 
 
-def schedule(name, make, **args):
-    """The rates of 40 steps of an optimizer with learning rate 0.5."""
+def measure(step):
+    """A measure that falls, stays, falls once more, with a little noise."""
+    return max(0.3, 1 - 0.07 * step) + 0.001 * (7 * step % 5) - (0.1 if step > 30 else 0)
+
+
+def schedule(name, make, followed=(), **args):
+    """The rates of 40 steps of an optimizer with learning rate 0.5, which may follow measures."""
     theirs = T.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
     scheduler = make(theirs)
     rates = []
     for _ in range(40):
         rates.append(theirs.param_groups[0]["lr"])
         theirs.step()
-        scheduler.step()
+        scheduler.step(*followed[len(rates) - 1:len(rates)])
     optim.tensors[f"{len(optim.cases)}.rates"] = torch.tensor(rates, dtype=torch.float64)
     optim.cases.append({"op": name, "args": args})
 
@@ -413,6 +418,11 @@ schedule("linear", lambda o: S.LinearLR(o, 1.0, 0.25, 30), steps=30, final=0.125
 schedule("polynomial", lambda o: S.PolynomialLR(o, 30, 2.0), steps=30, power=2.0)
 schedule("cosine_restarts", lambda o: S.CosineAnnealingWarmRestarts(o, 5, 2, 0.125), period=5, factor=2, final=0.125)
 schedule("one_cycle", lambda o: S.OneCycleLR(o, 0.5, total_steps=40), steps=40)
+falling = [measure(step) for step in range(40)]
+schedule("plateau", lambda o: S.ReduceLROnPlateau(o, "min", 0.5, 3, cooldown=2, min_lr=0.01), falling,
+         measures=falling, factor=0.5, patience=3, threshold=1e-4, cooldown=2, final=0.01)
+schedule("plateau", lambda o: S.ReduceLROnPlateau(o, "max", 0.25, 2, 0.05), [1 - m for m in falling],
+         measures=[1 - m for m in falling], factor=0.25, patience=2, threshold=0.05, cooldown=0, final=0, larger=True)
 
 for file in (ops, modules, optim):
     file.save()
