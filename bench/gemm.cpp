@@ -47,8 +47,7 @@ double time_once(int repeats, F&& run) {
 class Product {
  public:
   Product(Case c, DType dtype, bool a_transposed, bool b_transposed)
-      : case_(c),
-        a_(c.batch * c.m * c.k * bytes(dtype)),
+      : a_(c.batch * c.m * c.k * bytes(dtype)),
         b_(c.batch * c.k * c.n * bytes(dtype)),
         c_(c.batch * c.m * c.n * bytes(dtype)) {
     std::mt19937 random(1);
@@ -102,7 +101,6 @@ class Product {
             .batch_strides = {rows * columns}};
   }
 
-  Case case_;
   std::vector<std::byte> a_, b_, c_;
   Gemm gemm_;
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};

@@ -85,7 +85,7 @@ void for_each_checked(int64_t count, FirstBad& first, Element element) {
     for (int64_t from = begin; from < end; from += status_block) {
       const int64_t to = std::min(end, from + status_block);
       int32_t any = 0;
-#pragma GCC ivdep
+      TENET_IVDEP
       for (int64_t i = from; i < to; ++i) any |= element(i);
       for (int64_t i = from; any != 0 && i < to; ++i) {
         if (element(i) == 0) continue;
@@ -126,7 +126,7 @@ void decode_cpu(View y, View q, int fraction_bits) {
   const int32_t* from = q.as<const int32_t>();
   float* to = y.as<float>();
   parallel_for(y.numel(), detail::parallel_grain, [=](int64_t begin, int64_t end) {
-#pragma GCC ivdep
+    TENET_IVDEP
     for (int64_t i = begin; i < end; ++i) to[i] = static_cast<float>(from[i]) * unit;
   });
 }
@@ -160,7 +160,7 @@ void coupling_sub_cpu(View y, View x, View delta, int fraction_bits) {
     const int32_t* from = x.as<const int32_t>();
     int32_t* to = y.as<int32_t>();
     parallel_for(y.numel(), detail::parallel_grain, [=](int64_t begin, int64_t end) {
-#pragma GCC ivdep
+      TENET_IVDEP
       for (int64_t i = begin; i < end; ++i) {
         bool bad;
         to[i] = wrapping_sub(from[i], quantize(C(sub[i]), bad));

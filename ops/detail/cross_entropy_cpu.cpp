@@ -49,7 +49,7 @@ void gradients(const View& dlogits, const View& logits, const View& lse, const V
                    }
                    const C level = lse.as<const C>()[row];
                    const C chosen = (math::exp(x(target) - level) - C(1)) * scale;
-#pragma GCC ivdep  // dx may be x, but nothing else overlaps
+                   TENET_IVDEP  // dx may be x, but nothing else overlaps
                    for (int64_t i = 0; i < classes; ++i) dx(i, math::exp(x(i) - level) * scale);
                    dx(target, chosen);
                  }

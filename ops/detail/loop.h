@@ -7,6 +7,13 @@
 #include <algorithm>
 #include <array>
 
+/// Stands before a loop of which no step reads what another one writes.
+#if defined(__clang__)
+#define TENET_IVDEP
+#else
+#define TENET_IVDEP _Pragma("GCC ivdep")
+#endif
+
 namespace tenet::detail {
 
 /// Elements below which a loop stays on one thread.

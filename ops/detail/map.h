@@ -119,7 +119,7 @@ using MapLoop = void (*)(const void* f, int64_t n, Compute<Y>* y, const Compute<
 template <class F, class Y, class... X>
 void map_contiguous(const void* context, int64_t n, Y* y, const X*... x) {
   const F f = *static_cast<const F*>(context);
-#pragma GCC ivdep
+  TENET_IVDEP
   for (int64_t i = 0; i < n; ++i) y[i] = static_cast<Y>(f(x[i]...));
 }
 

@@ -115,7 +115,7 @@ struct Extreme {
   TENET_HD Lane reduce(Lane a, T x, int64_t) const { return combine(a, static_cast<Lane>(x)); }
   TENET_HD Lane combine(Lane a, Lane b) const {
     if constexpr (is_float_type<T>)
-      return (largest ? b > a : b < a) | (b != b) ? b : a;
+      return ((largest ? b > a : b < a) | (b != b)) ? b : a;
     else
       return (largest ? b > a : b < a) ? b : a;
   }
