@@ -23,10 +23,11 @@ set(CPACK_DEBIAN_DEV_DESCRIPTION "${PROJECT_DESCRIPTION}
  This package holds the headers, the CMake package and the pkg-config file.")
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME tenet-tools)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_TOOLS_PACKAGE_DEPENDS "${runtime_package} (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_TOOLS_DESCRIPTION "${PROJECT_DESCRIPTION}
  This package holds the program reformer: language models over bytes.")
 
-# Dependencies are read from the files; the library's own package is found by its shlibs file.
+# Dependencies on others' libraries are read from the files.
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR})
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
