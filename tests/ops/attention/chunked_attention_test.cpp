@@ -1,0 +1,426 @@
+/// Promise: attention over chunks is what its definition says, evaluated slot by slot in double; its
+/// gradient is the derivative of that definition, taken by complex steps.
+#include <doctest/doctest.h>
+#include <ops/op_case.h>
+#include <tenet/core/autograd.h>
+#include <tenet/ops/arithmetic.h>
+#include <tenet/ops/attention/chunked_attention.h>
+#include <tenet/ops/attention/lsh_attention.h>
+#include <tenet/ops/creation.h>
+#include <tenet/ops/reduce.h>
+
+#include <algorithm>
+#include <complex>
+#include <numeric>
+#include <random>
+
+using namespace tenet;
+using namespace tenet::test;
+
+namespace {
+
+using Complex = std::complex<double>;
+
+/// A place in the sorted rounds: a position as some round sees it.
+struct Slot {
+  int64_t position, round, bucket;
+};
+
+struct Sizes {
+  int64_t B, H, L, K;
+};
+
+/// The definition for one head, on numbers that may carry a derivative.
+struct Definition {
+  ChunkedLshOptions o;
+  bool lsh = true;
+  int64_t rounds = 1;
+  std::vector<bool> used = {};  // of each position; empty: all
+
+  using Row = std::vector<Complex>;
+  using Rows = std::vector<Row>;
+
+  static Complex dot(const Row& a, const Row& b) {
+    return std::inner_product(a.begin(), a.end(), b.begin(), Complex());
+  }
+  static Complex log_sum(const Row& scores) {
+    double top = -INFINITY;
+    for (const Complex& s : scores) top = std::max(top, s.real());
+    Complex total = 0;
+    for (const Complex& s : scores) total += std::exp(s - top);
+    return top + std::log(total);
+  }
+  Complex stored(Complex l) const {
+    if (o.weighing == Weighing::softmax) return l;
+    return {static_cast<double>(static_cast<float>(l.real())), l.imag()};
+  }
+  /// A score as a number and what is added to it, which would swallow its digits.
+  struct Score {
+    Complex number;
+    double added = 0;
+  };
+  /// Weights of scores, and the log-sum-exp from which they are taken.
+  Row weights(std::vector<Score> scores, Score& l) const {
+    double top = -INFINITY;
+    for (const Score& s : scores) top = std::max(top, s.added);
+    Row numbers;
+    for (const Score& s : scores) numbers.push_back(s.number + (s.added - top));
+    const Complex exact = log_sum(numbers);
+    l = {stored(exact), top};
+    Row w;
+    for (const Complex& s : numbers) {
+      w.push_back(std::exp(s - (o.weighing == Weighing::rounded ? l.number : exact)));
+    }
+    return w;
+  }
+  Row key_of(const Row& k) const {
+    const auto width = static_cast<double>(k.size());
+    Row result = k;
+    Complex squares = 0;
+    for (const Complex& x : k) squares += x * x;
+    for (Complex& x : result) {
+      if (lsh) x /= std::sqrt(squares / width + 1e-6);
+      x /= std::sqrt(width);
+    }
+    return result;
+  }
+
+  /// The slots of a round in the order of (bucket, position).
+  std::vector<Slot> sorted(const std::vector<int64_t>& buckets, int64_t round) const {
+    std::vector<Slot> slots;
+    for (size_t i = 0; i < buckets.size(); ++i) {
+      const int64_t bucket = lsh && !used.empty() && !used[i] ? INT32_MAX : buckets[i];
+      slots.push_back({static_cast<int64_t>(i), round, bucket});
+    }
+    std::stable_sort(slots.begin(), slots.end(),
+                     [](const Slot& a, const Slot& b) { return a.bucket < b.bucket; });
+    return slots;
+  }
+  bool same_bucket(const Slot& a, const Slot& b) const {
+    return a.bucket == b.bucket && a.round == b.round;
+  }
+  /// The slots that chunk c sees, with repetitions.
+  std::vector<Slot> window(const std::vector<Slot>& slots, int64_t c) const {
+    const int64_t n = std::ssize(slots) / o.chunk;
+    std::vector<Slot> seen;
+    for (int64_t s = -o.before; s <= o.after; ++s) {
+      const int64_t from = std::abs(s) < n ? ((c + s) % n + n) % n : c;
+      for (int64_t i = 0; i < o.chunk; ++i)
+        seen.push_back(slots[static_cast<size_t>(from * o.chunk + i)]);
+    }
+    return seen;
+  }
+  /// In how many rounds i's chunk sees j.
+  double meetings(const std::vector<Slot>& slots, int64_t i, int64_t j) const {
+    int64_t count = 0;
+    for (int64_t r = 0; r < rounds; ++r) {
+      size_t at = 0;
+      while (slots[at].position != i || slots[at].round != r) ++at;
+      const std::vector<Slot> seen = window(slots, static_cast<int64_t>(at) / o.chunk);
+      count += std::any_of(seen.begin(), seen.end(), [&](const Slot& key) {
+        return key.position == j && key.round == r &&
+               (!o.same_bucket || same_bucket(key, slots[at]));
+      });
+    }
+    return static_cast<double>(std::max<int64_t>(count, 1));
+  }
+
+  Score score(const Row& q, const Row& k, const Slot& query, const Slot& key,
+              const std::vector<Slot>* slots) const {
+    Complex s = dot(q, key_of(k));
+    const bool chunked = slots != nullptr;
+    if (chunked && o.count_duplicates)
+      s -= std::log(meetings(*slots, query.position, key.position));
+    const bool hidden = (o.causal && key.position > query.position) ||
+                        (!used.empty() && !used[static_cast<size_t>(key.position)]) ||
+                        (chunked && o.same_bucket && !same_bucket(query, key));
+    const bool self = lsh && key.position == query.position;
+    if (o.hiding == Hiding::add) return {s, (hidden ? -1e9 : 0.0) + (self ? -1e5 : 0.0)};
+    return {self ? -1e5 : hidden ? -1e9 : s};
+  }
+
+  /// y of all positions. buckets[r][i] are given.
+  Rows run(const Rows& q, const Rows& k, const Rows& v,
+           const std::vector<std::vector<int64_t>>& buckets) const {
+    const auto length = std::ssize(q);
+    const bool whole = length <= o.chunk;
+    const int64_t count = whole || !lsh ? 1 : rounds;
+    std::vector<Slot> slots;
+    for (int64_t r = 0; r < count; ++r) {
+      const std::vector<int64_t> none(static_cast<size_t>(length), 0);
+      const auto round = sorted(lsh && !whole ? buckets[static_cast<size_t>(r)] : none, r);
+      slots.insert(slots.end(), round.begin(), round.end());
+    }
+    if (whole)
+      std::sort(slots.begin(), slots.end(),
+                [](auto& a, auto& b) { return a.position < b.position; });
+    std::vector<Rows> ys(static_cast<size_t>(length));
+    std::vector<std::vector<Score>> ls(static_cast<size_t>(length));
+    for (size_t at = 0; at < slots.size(); ++at) {
+      const Slot& query = slots[at];
+      const std::vector<Slot> seen =
+          whole ? slots : window(slots, static_cast<int64_t>(at) / o.chunk);
+      std::vector<Score> scores;
+      for (const Slot& key : seen) {
+        scores.push_back(score(q[static_cast<size_t>(query.position)],
+                               k[static_cast<size_t>(key.position)], query, key,
+                               whole ? nullptr : &slots));
+      }
+      Score l;
+      const Row w = weights(scores, l);
+      Row y(v[0].size());
+      for (size_t j = 0; j < seen.size(); ++j) {
+        for (size_t c = 0; c < y.size(); ++c)
+          y[c] += w[j] * v[static_cast<size_t>(seen[j].position)][c];
+      }
+      ys[static_cast<size_t>(query.position)].push_back(y);
+      ls[static_cast<size_t>(query.position)].push_back(l);
+    }
+    Rows result;
+    for (size_t i = 0; i < ys.size(); ++i) {
+      Score l;
+      const Row w = ys[i].size() == 1 ? Row{1} : weights(ls[i], l);
+      Row y(v[0].size());
+      for (size_t r = 0; r < w.size(); ++r) {
+        for (size_t c = 0; c < y.size(); ++c) y[c] += w[r] * ys[i][r][c];
+      }
+      result.push_back(y);
+    }
+    return result;
+  }
+};
+
+/// The elements of one head of x (B, H, L, K), with a derivative along `d` if it is given.
+Definition::Rows head_of(const Tensor& x, const Tensor& d, int64_t head) {
+  constexpr double step = 1e-30;
+  const std::vector<double> values = x.to_vector<double>(), ds = d.to_vector<double>();
+  const auto L = static_cast<size_t>(x.size(2)), K = static_cast<size_t>(x.size(3));
+  Definition::Rows rows(L, Definition::Row(K));
+  for (size_t i = 0; i < L * K; ++i) {
+    const size_t at = static_cast<size_t>(head) * L * K + i;
+    rows[i / K][i % K] = {values[at], step * ds[at]};
+  }
+  return rows;
+}
+
+struct Errors {
+  double y = 0, gradient = 0;
+};
+
+/// Of one random case against the definition: y, and the derivative of <c, y> along a random
+/// direction.
+Errors errors_of(const ChunkedLshOptions& o, bool lsh, int64_t rounds, const Sizes& size,
+                 uint64_t seed) {
+  const Shape shape{size.B, size.H, size.L, size.K};
+  const auto numbers = [&](uint64_t n) { return random(shape, seed * 16 + n, DType::f64); };
+  const Tensor q = numbers(0), k = lsh ? q : numbers(1), v = numbers(2), c = numbers(3);
+  const Tensor dq = numbers(4), dk = lsh ? dq : numbers(5), dv = numbers(6);
+  const int64_t columns = std::reduce(o.factors.begin(), o.factors.end()) / 2;
+  const Tensor rotations = random({size.H, size.K, rounds, columns}, seed * 16 + 7, DType::f64);
+  Tensor x = q.clone().set_requires_grad(true), z = k.clone().set_requires_grad(true),
+         w = v.clone().set_requires_grad(true);
+  const Tensor y =
+      lsh ? chunked_lsh_attention(x, w, rotations, o) : chunked_local_attention(x, z, w, o);
+  const Tensors d = lsh ? grad({y}, {x, w}, {.dy = {c}}) : grad({y}, {x, w, z}, {.dy = {c}});
+  double along = sum(d[0] * dq).item<double>() + sum(d[1] * dv).item<double>();
+  if (!lsh) along += sum(d[2] * dk).item<double>();
+
+  Definition definition{.o = o, .lsh = lsh, .rounds = rounds};
+  const std::vector<int64_t> hashed =
+      lsh ? lsh_hash(q, rotations, o.factors).to_vector<int64_t>() : std::vector<int64_t>();
+  const std::vector<double> got = y.to_vector<double>(), cs = c.to_vector<double>();
+  Errors errors;
+  double derivative = 0, largest = 1;
+  for (int64_t head = 0; head < size.B * size.H; ++head) {
+    definition.used.clear();
+    if (o.mask.defined()) {
+      const std::vector<int64_t> all = o.mask.to_vector<int64_t>();
+      for (int64_t i = 0; i < size.L; ++i) {
+        definition.used.push_back(all[static_cast<size_t>(head / size.H * size.L + i)] != 0);
+      }
+    }
+    std::vector<std::vector<int64_t>> buckets;
+    for (int64_t r = 0; lsh && r < rounds; ++r) {
+      const auto first = hashed.begin() + (head * rounds + r) * size.L;
+      buckets.emplace_back(first, first + size.L);
+    }
+    const Definition::Rows rows =
+        definition.run(head_of(q, dq, head), head_of(k, dk, head), head_of(v, dv, head), buckets);
+    for (int64_t i = 0; i < size.L * size.K; ++i) {
+      const Complex want = rows[static_cast<size_t>(i / size.K)][static_cast<size_t>(i % size.K)];
+      const auto at = static_cast<size_t>(head * size.L * size.K + i);
+      errors.y = std::max(errors.y,
+                          std::abs(got[at] - want.real()) / std::max(1.0, std::abs(want.real())));
+      derivative += cs[at] * want.imag() / 1e-30;
+      largest = std::max(largest, std::abs(cs[at] * want.imag() / 1e-30));
+    }
+  }
+  errors.gradient = std::abs(along - derivative) / std::max(largest, std::abs(derivative));
+  return errors;
+}
+
+/// The worst of `cases` random shapes and options.
+Errors worst_of(const ChunkedLshOptions& preset, bool lsh, int cases, uint32_t seed) {
+  std::mt19937 dice(seed);
+  const auto roll = [&](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(dice() % static_cast<uint32_t>(high - low + 1));
+  };
+  const std::vector<std::vector<int64_t>> factors{{2}, {4}, {6}, {2, 4}, {4, 2, 2}};
+  Errors worst;
+  for (int i = 0; i < cases; ++i) {
+    ChunkedLshOptions o = preset;
+    o.chunk = roll(1, 5);
+    o.before = roll(0, 3);
+    o.after = roll(0, 2);
+    o.causal = roll(0, 1) == 0;
+    o.factors = factors[static_cast<size_t>(roll(0, 4))];
+    const int64_t chunks = roll(0, 5);
+    const Sizes size{roll(1, 2), roll(1, 2), chunks == 0 ? roll(1, o.chunk) : chunks * o.chunk,
+                     roll(1, 5)};
+    if (roll(0, 1) == 1) {
+      std::vector<bool> used;
+      for (int64_t n = 0; n < size.B * size.L; ++n) used.push_back(roll(0, 3) > 0);
+      o.mask = from_vector(std::vector<uint8_t>(used.begin(), used.end()), {size.B, size.L})
+                   .to(DType::boolean);
+    }
+    const Errors errors = errors_of(o, lsh, roll(1, 3), size, seed + static_cast<uint64_t>(i));
+    CAPTURE(i);
+    REQUIRE(errors.y < 1e-10);
+    REQUIRE(errors.gradient < 1e-10);
+    worst.y = std::max(worst.y, errors.y);
+    worst.gradient = std::max(worst.gradient, errors.gradient);
+  }
+  return worst;
+}
+
+const ChunkedLshOptions hugging_face{{.weighing = Weighing::rounded}};
+const ChunkedLshOptions trax{{.hiding = Hiding::add}};
+const ChunkedLshOptions paper{{.hiding = Hiding::add}, {}, true, true};
+
+void check_presets(int cases) {
+  const struct {
+    const char* name;
+    ChunkedLshOptions options;
+    bool lsh;
+  } presets[] = {{"hugging_face", hugging_face, true},
+                 {"trax", trax, true},
+                 {"paper", paper, true},
+                 {"local, rounded", hugging_face, false},
+                 {"local", trax, false}};
+  for (const auto& [name, options, lsh] : presets) {
+    const Errors worst = worst_of(options, lsh, cases, 1);
+    MESSAGE(std::string(name) << ", " << cases << " cases: off by " << worst.y << ", gradient by "
+                              << worst.gradient);
+  }
+}
+
+/// The definition as the reference of an op row whose inputs are q, k, v or qk, v, rotations.
+OpReference by_definition(const ChunkedLshOptions& o, bool lsh) {
+  return [=](const Arrays& in) {
+    const Shape shape = in[0].shape;
+    Array y{shape, std::vector<double>(static_cast<size_t>(shape.numel()))};
+    if (shape.numel() == 0) return y;
+    const auto tensor = [](const Array& x) { return from_vector(x.values, x.shape, {DType::f64}); };
+    const Tensor q = tensor(in[0]), k = lsh ? q : tensor(in[1]), v = tensor(in[lsh ? 1 : 2]);
+    const int64_t rounds = lsh ? in[2].shape[2] : 1;
+    const std::vector<int64_t> hashed =
+        lsh ? lsh_hash(q, tensor(in[2]), o.factors).to_vector<int64_t>() : std::vector<int64_t>();
+    const Definition definition{.o = o, .lsh = lsh, .rounds = rounds};
+    const Tensor none = zeros(shape, {DType::f64});
+    for (int64_t head = 0; head < shape[0] * shape[1]; ++head) {
+      std::vector<std::vector<int64_t>> buckets;
+      for (int64_t r = 0; lsh && r < rounds; ++r) {
+        const auto first = hashed.begin() + (head * rounds + r) * shape[2];
+        buckets.emplace_back(first, first + shape[2]);
+      }
+      const Definition::Rows rows = definition.run(head_of(q, none, head), head_of(k, none, head),
+                                                   head_of(v, none, head), buckets);
+      for (int64_t i = 0; i < shape[2] * shape[3]; ++i) {
+        y.values[static_cast<size_t>(head * shape[2] * shape[3] + i)] =
+            rows[static_cast<size_t>(i / shape[3])][static_cast<size_t>(i % shape[3])].real();
+      }
+    }
+    return y;
+  };
+}
+
+}  // namespace
+
+TEST_CASE("op table: attention over chunks") {
+  OpCase row;
+  const Tensor a = zeros({2, 3, 6, 4}), other = zeros({2, 3, 6, 5}), turns = zeros({3, 4, 2, 2});
+  SUBCASE("chunked_local_attention") {
+    const ChunkOptions o{.chunk = 2, .before = 1, .after = 1, .causal = false};
+    row = {.op = "chunked_local_attention", .types = real_types};
+    row.inputs = {{.shape = {2, 2, 6, 3}}, {.shape = {2, 2, 6, 3}}, {.shape = {2, 2, 6, 3}}};
+    row.function = [=](const Tensors& x) { return chunked_local_attention(x[0], x[1], x[2], o); };
+    row.reference = by_definition({o}, false);
+    const Shape one{1, 1, 1, 1}, none{0, 2, 4, 3};
+    row.shapes = {{one, one, one}, {none, none, none}};
+    row.errors = {{[=] { chunked_local_attention(a, other, a); },
+                   "chunked_local_attention: q has shape (2, 3, 6, 4), k has (2, 3, 6, 5)"},
+                  {[=] { chunked_local_attention(a, a, a, {.chunk = 4}); },
+                   "chunked_local_attention: length 6 is not a multiple of the chunk 4; pad it"},
+                  {[=] { chunked_local_attention(a, a, a, {.chunk = 0}); },
+                   "chunked_local_attention: chunk is 0, not positive"},
+                  {[=] { chunked_local_attention(a, a, a, {.before = -1}); },
+                   "chunked_local_attention: before is -1 and after is 0, below 0"},
+                  {[=] {
+                     chunked_local_attention(a, a, a, {.mask = zeros({2, 5}, {DType::boolean})});
+                   },
+                   "chunked_local_attention: mask has shape (2, 5), tensors of shape (2, 3, 6, 4) "
+                   "need (2, 6)"},
+                  {[=] {
+                     chunked_local_attention(a, a, a, {.mask = zeros({2, 6})});
+                   },
+                   "chunked_local_attention: mask is f32, not boolean"}};
+  }
+  SUBCASE("chunked_lsh_attention") {
+    ChunkedLshOptions o;
+    o.chunk = 2, o.factors = {4}, o.hiding = Hiding::add;
+    row = {.op = "chunked_lsh_attention"};
+    row.inputs = {{.shape = {2, 2, 6, 3}},
+                  {.shape = {2, 2, 6, 3}},
+                  {.shape = {2, 3, 2, 2}, .differentiable = false}};
+    row.function = [=](const Tensors& x) { return chunked_lsh_attention(x[0], x[1], x[2], o); };
+    row.reference = by_definition(o, true);
+    row.errors = {
+        {[=] { chunked_lsh_attention(a, other, turns, o); },
+         "chunked_lsh_attention: qk has shape (2, 3, 6, 4), v has (2, 3, 6, 5)"},
+        {[=] {
+           chunked_lsh_attention(a, a, zeros({3, 4, 2, 3}), o);
+         },
+         "lsh_hash: rotations have shape (3, 4, 2, 3), qk (2, 3, 6, 4) needs (3, 4, R, 2)"}};
+  }
+  SUBCASE("lsh_order") {
+    row = {.op = "lsh_order", .result = DType::i64, .differentiable = false};
+    row.inputs = {{.shape = {1, 1, 4, 1}, .values = {3, -1, 2, -5}},
+                  {.shape = {1, 1, 2, 1}, .values = {1, -1}}};
+    row.function = [](const Tensors& x) {
+      const LshOrder sorted = lsh_order(x[0], x[1], {2});
+      return Tensors{sorted.buckets, sorted.order};
+    };
+    // Negative products hash to bucket 1; the second round's buckets begin at 2.
+    row.reference = [](const Arrays&) {
+      return Arrays{{{1, 1, 8}, {0, 1, 0, 1, 3, 2, 3, 2}}, {{1, 1, 8}, {0, 2, 1, 3, 5, 7, 4, 6}}};
+    };
+  }
+  run(row);
+}
+
+TEST_CASE("attention over chunks is its definition") { check_presets(400); }
+
+TEST_CASE("attention over chunks is its definition, often" * doctest::test_suite("slow")) {
+  check_presets(4000);
+}
+
+TEST_CASE("a position that the mask leaves out sorts last, in a bucket of its own") {
+  const Tensor qk = from_vector<float>({3, -1, 2, -5}, {1, 1, 4, 1});
+  const Tensor rotations = from_vector<float>({1, -1}, {1, 1, 2, 1});
+  const Tensor mask = from_vector<uint8_t>({0, 1, 1, 1}, {1, 4}).to(DType::boolean);
+  const LshOrder sorted = lsh_order(qk, rotations, {2}, mask);
+  CHECK(sorted.buckets.to_vector<int64_t>() == std::vector<int64_t>{2, 1, 0, 1, 5, 3, 4, 3});
+  CHECK(sorted.order.to_vector<int64_t>() == std::vector<int64_t>{2, 1, 3, 0, 5, 7, 6, 4});
+  const LshOrder all = lsh_order(qk, rotations, {2}, ones({1, 4}, {DType::boolean}));
+  CHECK(all.buckets.to_vector<int64_t>() == std::vector<int64_t>{0, 1, 0, 1, 3, 2, 3, 2});
+}
