@@ -31,7 +31,7 @@ std::vector<std::string> checkpoint_files() {
   return {"config.json", "model.safetensors", "optimizer.safetensors", "state.json"};
 }
 
-std::unique_ptr<Reformer> load_model(const std::string& folder) {
+std::unique_ptr<Reformer> load_model(const std::string& folder, int64_t length) {
   namespace fs = std::filesystem;
   std::error_code error;
   const fs::file_type type = fs::status(folder, error).type();
@@ -44,7 +44,9 @@ std::unique_ptr<Reformer> load_model(const std::string& folder) {
         "load: {} holds pytorch_model.bin only; load it in transformers and save_pretrained(..., "
         "safe_serialization=True)",
         folder);
-  auto model = std::make_unique<Reformer>(read_reformer_config(files.path("config.json")));
+  ReformerConfig config = read_reformer_config(files.path("config.json"));
+  if (length > 0) config.resolve_buckets(config.padded_length(length));
+  auto model = std::make_unique<Reformer>(config);
   try {
     model->load_state_dict(model_tensors(weights));
   } catch (const Error& error) {

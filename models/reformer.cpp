@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+
+#include <tenet/core/replay.h>
 #include <tenet/models/reformer.h>
 #include <tenet/nn/activation.h>
 #include <tenet/nn/attention.h>
@@ -5,8 +8,11 @@
 #include <tenet/nn/feed_forward.h>
 #include <tenet/ops/arithmetic.h>
 #include <tenet/ops/concatenate.h>
+#include <tenet/ops/creation.h>
 #include <tenet/ops/cross_entropy.h>
+#include <tenet/ops/index.h>
 #include <tenet/ops/matmul.h>
+#include <tenet/ops/reduce.h>
 #include <tenet/ops/views.h>
 
 namespace tenet {
@@ -21,7 +27,11 @@ class AttentionBlock : public nn::Module {
         attention_(std::move(attention)),
         dropout_(config.hidden_dropout_prob) {}
 
-  Tensor operator()(const Tensor& x) { return dropout_(attention_(norm_(x))); }
+  Tensor operator()(const Tensor& x, const nn::LayerCall& call) {
+    Tensor y = dropout_(attention_(norm_(x), call));
+    if (call.observe && !replaying()) call.observe("attn", y);
+    return y;
+  }
   void fields(nn::Fields& f) override {
     f("layer_norm", norm_);
     f("", attention_);
@@ -106,12 +116,7 @@ Reformer::Reformer(const ReformerConfig& config, Generator generator)
 
 ReformerConfig Reformer::checked(ReformerConfig config) {
   config.validate();
-  check(config.lsh_preset == "windowed" || !config.has(AttentionKind::lsh),
-        "reformer: LSH preset \"{}\" is not in this version; use windowed", config.lsh_preset);
-  if (config.num_buckets.empty() && config.has(AttentionKind::lsh)) {
-    config.num_buckets =
-        num_buckets_for(config.max_position_embeddings, config.lsh_attn_chunk_length);
-  }
+  if (config.has(AttentionKind::lsh)) config.resolve_buckets(config.max_position_embeddings);
   return config;
 }
 
@@ -124,6 +129,7 @@ void Reformer::add_layer(int64_t index, Generator& generator) {
                  std::make_shared<FeedForwardBlock>(c, generator), "attention", "feed_forward");
   };
   const double std = c.initializer_range;
+  const nn::AttentionPreset preset = nn::parse_attention_preset(c.lsh_preset);
   switch (c.attn_layers[static_cast<size_t>(index)]) {
     case AttentionKind::local:
       add(nn::LocalSelfAttention({.size = size,
@@ -132,12 +138,15 @@ void Reformer::add_layer(int64_t index, Generator& generator) {
                                   .chunks_after = c.is_decoder ? 0 : c.local_num_chunks_after,
                                   .causal = c.is_decoder,
                                   .dropout = c.local_attention_probs_dropout_prob,
-                                  .std = std},
+                                  .std = std,
+                                  .preset = preset},
                                  generator));
       break;
     case AttentionKind::lsh:
       add(nn::LshSelfAttention({.size = size,
                                 .window = c.lsh_attn_chunk_length,
+                                .chunks_before = c.lsh_num_chunks_before,
+                                .chunks_after = c.lsh_num_chunks_after,
                                 .num_buckets = c.num_buckets,
                                 .hashes = c.num_hashes,
                                 .evaluation_hashes = c.evaluation_hashes,
@@ -145,7 +154,8 @@ void Reformer::add_layer(int64_t index, Generator& generator) {
                                 .dropout = c.lsh_attention_probs_dropout_prob,
                                 .std = std,
                                 .seed = c.hash_seed ? static_cast<uint64_t>(*c.hash_seed) : c.seed,
-                                .layer = static_cast<uint64_t>(index)},
+                                .layer = static_cast<uint64_t>(index),
+                                .preset = preset},
                                generator));
       break;
     case AttentionKind::full:
@@ -158,28 +168,82 @@ void Reformer::add_layer(int64_t index, Generator& generator) {
   }
 }
 
-Tensor Reformer::streams(const Tensor& tokens) {
-  check_tokens(tokens, config_);
-  const int64_t length = tokens.size(1);
-  const Tensor positions =
-      axial_positions_ ? (*axial_positions_)(length) : (*learned_positions_)(length);
-  auto [y1, y2] = (*layers_)(dropout_(tokens_(tokens)) + dropout_(positions));
-  return concatenate({y1, y2}, -1);
+Tensor Reformer::position_vectors(int64_t length) const {
+  return axial_positions_ ? (*axial_positions_)(length) : (*learned_positions_)(length);
 }
 
-Tensor Reformer::hidden(const Tensor& tokens) { return dropout_(norm_(streams(tokens))); }
+Tensor Reformer::embedded(const Tensor& tokens, const Tensor& positions) const {
+  const Tensor words = dropout_(tokens_(tokens));
+  if (!positions.defined()) return words + dropout_(position_vectors(tokens.size(1)));
+  check(positions.shape() == tokens.shape() && positions.dtype() == DType::i64,
+        "reformer: positions are {} {}, tokens {} need i64 {}", positions.dtype(),
+        positions.shape(), tokens.shape(), tokens.shape());
+  const int64_t length = max(positions).item<int64_t>() + 1;
+  const Tensor rows = index_select(position_vectors(length), 0, reshape(positions, {-1}));
+  return words + dropout_(reshape(rows, words.shape()));
+}
 
-Tensor Reformer::logits(const Tensor& tokens) { return head_(hidden(tokens)); }
+std::vector<nn::LayerCall> Reformer::layer_calls(const ReformerCall& call,
+                                                 const Tensor& mask) const {
+  check(call.rotations.empty() || std::ssize(call.rotations) == config_.layers(),
+        "reformer: rotations of {} layers, the model has {}", call.rotations.size(),
+        config_.layers());
+  std::vector<nn::LayerCall> calls;
+  for (int64_t i = 0; i < config_.layers(); ++i) {
+    nn::LayerCall& layer = calls.emplace_back();
+    layer.mask = mask;
+    layer.hashes = call.hashes;
+    if (!call.rotations.empty()) layer.rotations = call.rotations[static_cast<size_t>(i)];
+    if (call.observe) {
+      layer.observe = [i, &call](std::string_view name, const Tensor& value) {
+        call.observe(fmt::format("{}.{}", name, i), value);
+      };
+    }
+  }
+  return calls;
+}
+
+Tensor Reformer::streams(const Tensor& tokens, const ReformerCall& call) {
+  check_tokens(tokens, config_);
+  check(!call.mask.defined() ||
+            (call.mask.shape() == tokens.shape() && call.mask.dtype() == DType::boolean),
+        "reformer: the mask is {} {}, tokens {} need boolean {}", call.mask.dtype(),
+        call.mask.shape(), tokens.shape(), tokens.shape());
+  const int64_t length = tokens.size(1), padded = config_.padded_length(length);
+  check(padded <= config_.max_position_embeddings,
+        "reformer: length {}, padded to {}, exceeds the model's {} positions", length, padded,
+        config_.max_position_embeddings);
+  Tensor ids = tokens, mask = call.mask, positions = call.positions;
+  if (padded > length) {
+    const int64_t more = padded - length;
+    ids = pad(tokens, 1, 0, more, config_.pad_token_id);
+    mask = pad(mask.defined() ? mask : ones(tokens.shape(), {DType::boolean, tokens.device()}), 1,
+               0, more, 0);
+    if (positions.defined()) positions = pad(positions, 1, 0, more, 0);
+  }
+  const Tensor x = embedded(ids, positions);
+  if (call.observe) call.observe("emb", x);
+  auto [y1, y2] = (*layers_)(x, layer_calls(call, mask));
+  return slice(concatenate({y1, y2}, -1), 1, 0, length);
+}
+
+Tensor Reformer::hidden(const Tensor& tokens, const ReformerCall& call) {
+  return dropout_(norm_(streams(tokens, call)));
+}
+
+Tensor Reformer::logits(const Tensor& tokens, const ReformerCall& call) {
+  return head_(hidden(tokens, call));
+}
 
 Tensor Reformer::next_logits(const Tensor& tokens) {
-  const Tensor all = streams(tokens);
+  const Tensor all = streams(tokens, {});
   return head_(norm_(select(all, 1, all.size(1) - 1)));
 }
 
-Tensor Reformer::loss(const Tensor& tokens, const Tensor& targets) {
+Tensor Reformer::loss(const Tensor& tokens, const Tensor& targets, const ReformerCall& call) {
   check(targets.shape() == tokens.shape(), "reformer: targets have shape {}, tokens {}",
         targets.shape(), tokens.shape());
-  return linear_cross_entropy(hidden(tokens), head_.weight, head_.bias, targets);
+  return linear_cross_entropy(hidden(tokens, call), head_.weight, head_.bias, targets);
 }
 
 void Reformer::fields(nn::Fields& f) {

@@ -8,33 +8,51 @@
 #include <tenet/models/reformer_config.h>
 #include <tenet/nn/dropout.h>
 #include <tenet/nn/embedding.h>
+#include <tenet/nn/layer_call.h>
 #include <tenet/nn/layer_norm.h>
 #include <tenet/nn/linear.h>
 #include <tenet/nn/module.h>
 #include <tenet/nn/position.h>
 #include <tenet/nn/reversible_sequence.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace tenet {
+
+/// What one call of a Reformer may say beside its tokens.
+struct ReformerCall {
+  Tensor mask = {};       // (B, L), boolean: tokens in use; undefined: all
+  Tensor positions = {};  // (B, L), i64: of each token; undefined: 0, 1, ...
+  int64_t hashes = 0;     // rounds of LSH attention; 0: the configuration's
+  /// Hash rotations to use instead of drawn ones, one for each layer, undefined where drawn; empty:
+  /// all drawn.
+  std::vector<Tensor> rotations = {};
+  /// Is shown "emb" and of each layer "attn.0", "x1.0", "x2.0", "buckets.0", "order.0" (of LSH presets
+  /// that have chunks).
+  std::function<void(const std::string& name, const Tensor& value)> observe = {};
+};
 
 /// Embeddings and positions, the reversible layers, a norm over both streams and a head to logits.
 /// It predicts each token from those before it (is_decoder), or from all.
 class Reformer : public nn::Module {
  public:
-  /// Random weights drawn from `config.seed`. Error: config.validate()'s, or a preset that this
-  /// version lacks.
+  /// Random weights drawn from `config.seed`. Error: config.validate()'s.
   explicit Reformer(const ReformerConfig& config);
 
-  /// tokens [B, L] i64 -> [B, L, 2 D], after the final layer norm over both streams.
-  Tensor hidden(const Tensor& tokens);
+  /// tokens [B, L] i64 -> [B, L, 2 D], after the final layer norm over both streams. If the preset has
+  /// chunks, a length above the shortest chunk is padded inside to a multiple of all, with tokens that
+  /// are not in use.
+  Tensor hidden(const Tensor& tokens, const ReformerCall& call = {});
   /// tokens [B, L] -> [B, L, V]
-  Tensor logits(const Tensor& tokens);
+  Tensor logits(const Tensor& tokens, const ReformerCall& call = {});
   /// tokens [B, L] -> [B, V]: the logits of what follows the last token.
   Tensor next_logits(const Tensor& tokens);
   /// Mean cross-entropy in nats of targets [B, L] (-100 is not scored); never holds [B, L, V].
-  Tensor loss(const Tensor& tokens, const Tensor& targets);
+  Tensor loss(const Tensor& tokens, const Tensor& targets, const ReformerCall& call = {});
 
   /// What it was made from, with num_buckets filled in.
   const ReformerConfig& config() const { return config_; }
@@ -46,7 +64,10 @@ class Reformer : public nn::Module {
   Reformer(const ReformerConfig& config, Generator generator);
   static ReformerConfig checked(ReformerConfig config);
   /// Both streams after the last layer, [B, L, 2 D].
-  Tensor streams(const Tensor& tokens);
+  Tensor streams(const Tensor& tokens, const ReformerCall& call);
+  Tensor position_vectors(int64_t length) const;
+  Tensor embedded(const Tensor& tokens, const Tensor& positions) const;
+  std::vector<nn::LayerCall> layer_calls(const ReformerCall& call, const Tensor& mask) const;
   void add_layer(int64_t index, Generator& generator);
 
   ReformerConfig config_;

@@ -2,7 +2,9 @@
 #include <tenet/core/version.h>
 #include <tenet/models/detail/config_json.h>
 #include <tenet/models/reformer_config.h>
+#include <tenet/nn/attention.h>
 
+#include <bit>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -90,6 +92,17 @@ std::vector<std::string_view> tenet_keys() {
   });
 }
 
+/// transformers' choice: 2^e nearest below 2 chunks, in two factors above a limit.
+std::vector<int64_t> hugging_face_buckets(int64_t length, const ReformerConfig& c) {
+  const int64_t chunk = c.lsh_attn_chunk_length;
+  const auto chunks = static_cast<uint64_t>(std::max<int64_t>(length / chunk, 1));
+  const int bits = static_cast<int>(std::bit_width(2 * chunks)) - 1;
+  const auto root = static_cast<int64_t>(std::sqrt(c.max_position_embeddings / chunk));
+  const int64_t limit = 2 * std::max(root, chunk);
+  if (int64_t{1} << bits <= limit) return {int64_t{1} << bits};
+  return {int64_t{1} << bits / 2, int64_t{1} << (bits - bits / 2)};
+}
+
 void check_positive(const char* key, int64_t value) {
   check(value >= 1, "config: \"{}\" is {}, it must be at least 1", key, value);
 }
@@ -153,6 +166,13 @@ void ReformerConfig::validate() const {
       !tie_word_embeddings,
       "config: \"tie_word_embeddings\" is true; the head is twice as wide as the embedding, so the "
       "two cannot share weights");
+  nn::parse_attention_preset(lsh_preset);
+  check(!has_chunks() || !is_decoder || !has(AttentionKind::local) || local_num_chunks_after == 0,
+        "config: \"is_decoder\" is true and \"local_num_chunks_after\" {}; it must be 0",
+        local_num_chunks_after);
+  check(!has_chunks() || !is_decoder || !has(AttentionKind::lsh) || lsh_num_chunks_after == 0,
+        "config: \"is_decoder\" is true and \"lsh_num_chunks_after\" {}; it must be 0",
+        lsh_num_chunks_after);
   check(residual == "exact" || residual == "float",
         "config: \"tenet.residual\" is \"{}\"; use \"exact\" or \"float\"", residual);
   check(position_init == "normal" || position_init == "harmonic",
@@ -161,6 +181,24 @@ void ReformerConfig::validate() const {
         "config: \"tenet.fraction_bits\" is {}, not in 1..29", fraction_bits);
   check(byte_offset >= 0, "config: \"tenet.byte_offset\" is {}, it must be at least 0",
         byte_offset);
+}
+
+int64_t ReformerConfig::padded_length(int64_t length) const {
+  if (!has_chunks()) return length;
+  int64_t shortest = INT64_MAX, multiple = 1;
+  for (const auto& [kind, chunk] : {std::pair(AttentionKind::local, local_attn_chunk_length),
+                                    std::pair(AttentionKind::lsh, lsh_attn_chunk_length)}) {
+    if (!has(kind)) continue;
+    shortest = std::min(shortest, chunk);
+    multiple = std::lcm(multiple, chunk);
+  }
+  return length <= shortest ? length : (length + multiple - 1) / multiple * multiple;
+}
+
+void ReformerConfig::resolve_buckets(int64_t length) {
+  if (!num_buckets.empty()) return;
+  num_buckets = has_chunks() ? hugging_face_buckets(length, *this)
+                             : num_buckets_for(length, lsh_attn_chunk_length);
 }
 
 std::string ReformerConfig::to_json() const {

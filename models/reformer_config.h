@@ -38,7 +38,7 @@ struct ReformerConfig {
   int64_t local_attn_chunk_length = 64;   // positions of a chunk
   int64_t lsh_attn_chunk_length = 64;     // positions seen of the own bucket
   int64_t local_num_chunks_before = 1, local_num_chunks_after = 0;  // none after if causal
-  int64_t lsh_num_chunks_before = 1, lsh_num_chunks_after = 0;      // read and written, not used
+  int64_t lsh_num_chunks_before = 1, lsh_num_chunks_after = 0;      // not of preset windowed
   int64_t max_position_embeddings = 4096;                           // the longest sequence
   int64_t num_attention_heads = 12;                                 // H
   std::vector<int64_t> num_buckets = {};                            // factors; empty is null
@@ -52,7 +52,7 @@ struct ReformerConfig {
   double local_attention_probs_dropout_prob = 0.05, lsh_attention_probs_dropout_prob = 0.0;
 
   // --- "tenet" ---
-  std::string lsh_preset = "hugging_face";  // only "windowed" can run
+  std::string lsh_preset = "hugging_face";  // of local layers too: nn::AttentionPreset
   std::string residual = "float";           // or "exact"
   int64_t fraction_bits = 16;               // of an exact residual
   int64_t byte_offset = 0;                  // token = byte + byte_offset
@@ -68,6 +68,14 @@ struct ReformerConfig {
   }
   /// Error: a value out of range or in contradiction to another, named with both.
   void validate() const;
+  /// Whether lsh_preset is one that cuts the sequence into chunks: all but "windowed".
+  bool has_chunks() const { return lsh_preset != "windowed"; }
+  /// The length that a call of `length` tokens is padded to: `length`, or, of a preset with chunks and
+  /// above the shortest chunk of the layers present, the next multiple of all of them.
+  int64_t padded_length(int64_t length) const;
+  /// Fills in num_buckets if it is empty: num_buckets_for(), or of a preset with chunks what
+  /// Hugging Face takes for a sequence of `length`.
+  void resolve_buckets(int64_t length);
   /// The text of config.json, from which read_reformer_config() gets the same back.
   std::string to_json() const;
 };

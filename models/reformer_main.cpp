@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   tenet::commands::add_eval(app);
   tenet::commands::add_generate(app);
   tenet::commands::add_info(app);
+  tenet::commands::add_score(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

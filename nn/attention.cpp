@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <tenet/core/replay.h>
 #include <tenet/nn/attention.h>
 #include <tenet/ops/attention/attention.h>
+#include <tenet/ops/attention/chunked_attention.h>
 #include <tenet/ops/attention/local_attention.h>
 #include <tenet/ops/attention/lsh_attention.h>
 #include <tenet/ops/creation.h>
@@ -60,7 +62,30 @@ std::string describe_heads(const char* module, const AttentionSize& size, const 
                      rest);
 }
 
+constexpr const char* preset_names[] = {"windowed", "paper", "trax", "hugging_face"};
+
+/// The options of attention over chunks that make a preset; the rest is the module's.
+ChunkedLshOptions chunked_options(AttentionPreset preset) {
+  ChunkedLshOptions o;
+  if (preset == AttentionPreset::hugging_face) {
+    o.weighing = Weighing::rounded;
+  } else {
+    o.hiding = Hiding::add;
+  }
+  o.same_bucket = o.count_duplicates = preset == AttentionPreset::paper;
+  return o;
+}
+
 }  // namespace
+
+const char* to_string(AttentionPreset preset) { return preset_names[static_cast<size_t>(preset)]; }
+
+AttentionPreset parse_attention_preset(std::string_view name) {
+  for (size_t i = 0; i < std::size(preset_names); ++i) {
+    if (name == preset_names[i]) return static_cast<AttentionPreset>(i);
+  }
+  fail("attention preset: \"{}\"; use {}", name, fmt::join(preset_names, ", "));
+}
 
 MultiHeadAttention::MultiHeadAttention(MultiHeadAttentionOptions options, Generator& generator)
     : options_(checked(std::move(options), "multi_head_attention")),
@@ -122,6 +147,15 @@ Tensor LocalSelfAttention::operator()(const Tensor& x, const Tensor& mask) {
   const Tensor q = split_heads(query_(x), options_.size);
   const Tensor k = split_heads(key_(x), options_.size);
   const Tensor v = split_heads(value_(x), options_.size);
+  if (options_.preset != AttentionPreset::windowed) {
+    ChunkOptions o = chunked_options(options_.preset);
+    o.chunk = options_.chunk;
+    o.before = options_.chunks_before, o.after = options_.chunks_after;
+    o.causal = options_.causal;
+    o.mask = mask;
+    o.dropout = training() ? options_.dropout : 0;
+    return output_(merge_heads(chunked_local_attention(q, k, v, o)));
+  }
   return output_(merge_heads(local_attention(q, k, v,
                                              {.chunk = options_.chunk,
                                               .before = options_.chunks_before,
@@ -169,7 +203,7 @@ Tensor LshSelfAttention::draw_rotations(int64_t rounds, Device device) const {
   return randn(shape, fixed, {.device = device});
 }
 
-Tensor LshSelfAttention::operator()(const Tensor& x, const LshCall& call) {
+Tensor LshSelfAttention::operator()(const Tensor& x, const LayerCall& call) {
   check_input(x, options_.size.d_model, "input", "lsh_self_attention");
   check(call.hashes >= 0, "lsh_self_attention: {} rounds in this call; at least 1 is needed",
         call.hashes);
@@ -181,12 +215,33 @@ Tensor LshSelfAttention::operator()(const Tensor& x, const LshCall& call) {
   if (!rotations.defined()) rotations = draw_rotations(rounds, x.device());
   const Tensor qk = split_heads(query_key_(x), options_.size);
   const Tensor v = split_heads(value_(x), options_.size);
-  return output_(merge_heads(lsh_attention(qk, v, rotations,
-                                           {.factors = options_.num_buckets,
-                                            .window = options_.window,
-                                            .causal = options_.causal,
-                                            .mask = call.mask,
-                                            .dropout = training() ? options_.dropout : 0})));
+  return output_(merge_heads(attend(qk, v, rotations, call)));
+}
+
+Tensor LshSelfAttention::attend(const Tensor& qk, const Tensor& v, const Tensor& rotations,
+                                const LayerCall& call) const {
+  const double dropout = training() ? options_.dropout : 0;
+  if (options_.preset == AttentionPreset::windowed) {
+    return lsh_attention(qk, v, rotations,
+                         {.factors = options_.num_buckets,
+                          .window = options_.window,
+                          .causal = options_.causal,
+                          .mask = call.mask,
+                          .dropout = dropout});
+  }
+  ChunkedLshOptions o = chunked_options(options_.preset);
+  o.chunk = options_.window;
+  o.before = options_.chunks_before, o.after = options_.chunks_after;
+  o.causal = options_.causal;
+  o.mask = call.mask;
+  o.dropout = dropout;
+  o.factors = options_.num_buckets;
+  if (call.observe && !replaying() && qk.size(2) > o.chunk) {
+    const LshOrder sorted = lsh_order(qk, rotations, o.factors, o.mask);
+    call.observe("buckets", sorted.buckets);
+    call.observe("order", sorted.order);
+  }
+  return chunked_lsh_attention(qk, v, rotations, o);
 }
 
 void LshSelfAttention::fields(Fields& f) {

@@ -4,14 +4,30 @@
 /// Reformer: self_attention.query, .key and .value (or .query_key and .value), output.dense.
 #pragma once
 
+#include <tenet/nn/layer_call.h>
 #include <tenet/nn/linear.h>
 #include <tenet/nn/module.h>
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 namespace tenet::nn {
+
+/// Whose Reformer a local or LSH attention module computes: Tenet's own, for any length and causal
+/// to the bit, or one of the published ones, whose length must be a multiple of the chunk or at most
+/// one chunk (ops/attention/chunked_attention.h).
+enum class AttentionPreset {
+  windowed,     // Tenet's: lsh_attention() and local_attention()
+  paper,        // the paper's formulas: keys of the own bucket, each counted once over the rounds
+  trax,         // the authors' later code: keys of all buckets in the window
+  hugging_face  // transformers': as trax, with masks that replace scores and rounded weights
+};
+/// "windowed", "paper", "trax" or "hugging_face".
+const char* to_string(AttentionPreset preset);
+/// The preset of that name. Error: another name.
+AttentionPreset parse_attention_preset(std::string_view name);
 
 /// The widths of an attention module.
 struct AttentionSize {
@@ -39,6 +55,7 @@ class MultiHeadAttention : public Module {
 
   /// Self-attention. `mask` (B, L), boolean: which positions may be seen; undefined: all.
   Tensor operator()(const Tensor& x, const Tensor& mask = {});
+  Tensor operator()(const Tensor& x, const LayerCall& call) { return (*this)(x, call.mask); }
   /// Attention of x (B, L, D) to `memory` (B, M, d_memory) under a mask (B, M). Error if the module
   /// is causal or shared_qk.
   Tensor operator()(const Tensor& x, const Tensor& memory, const Tensor& mask);
@@ -56,12 +73,13 @@ class MultiHeadAttention : public Module {
 
 /// What a LocalSelfAttention is made with.
 struct LocalSelfAttentionOptions {
-  AttentionSize size = {};                      // d_model has to be given
-  int64_t chunk = 64;                           // positions
-  int64_t chunks_before = 1, chunks_after = 0;  // that are seen beside the own one
-  bool causal = true;                           // a position sees no later one
-  double dropout = 0;                           // of the attention weights
-  double std = 0;                               // of the initial weights; 0: as Linear's
+  AttentionSize size = {};                             // d_model has to be given
+  int64_t chunk = 64;                                  // positions
+  int64_t chunks_before = 1, chunks_after = 0;         // that are seen beside the own one
+  bool causal = true;                                  // a position sees no later one
+  double dropout = 0;                                  // of the attention weights
+  double std = 0;                                      // of the initial weights; 0: as Linear's
+  AttentionPreset preset = AttentionPreset::windowed;  // of the others, the ends are neighbours
 };
 
 /// Attention within a chunk and its neighbours.
@@ -72,6 +90,7 @@ class LocalSelfAttention : public Module {
 
   /// Self-attention. `mask` (B, L), boolean: which positions may be seen; undefined: all.
   Tensor operator()(const Tensor& x, const Tensor& mask = {});
+  Tensor operator()(const Tensor& x, const LayerCall& call) { return (*this)(x, call.mask); }
   void fields(Fields& f) override;
   std::string describe() const override;
 
@@ -83,7 +102,8 @@ class LocalSelfAttention : public Module {
 /// What an LshSelfAttention is made with.
 struct LshSelfAttentionOptions {
   AttentionSize size = {};  // d_model has to be given
-  int64_t window = 64;      // positions of the own bucket that are seen
+  int64_t window = 64;      // positions of the own bucket that are seen; a chunk of other presets
+  int64_t chunks_before = 1, chunks_after = 0;  // seen beside the own one; not of preset windowed
   std::vector<int64_t> num_buckets =
       {};                         // even factors; a property of the model, never of a call's length
   int64_t hashes = 2;             // rounds in training
@@ -95,24 +115,19 @@ struct LshSelfAttentionOptions {
   /// every call, from the default generator.
   uint64_t seed = 0;
   uint64_t layer = 0;
+  AttentionPreset preset = AttentionPreset::windowed;  // how positions that hash alike are seen
 };
 
-/// What one call of LshSelfAttention may choose.
-struct LshCall {
-  Tensor mask = {};       // (B, L), boolean: positions in use
-  int64_t hashes = 0;     // rounds; 0: the module's
-  Tensor rotations = {};  // (H, K, R, sum(num_buckets) / 2) instead of drawn ones
-};
-
-/// Attention among positions that hash alike, preset `windowed`; queries and keys are shared.
-/// Kitaev et al., "Reformer" (2020), section 2. The number of buckets never depends on the length
-/// of a call: later tokens change nothing before them.
+/// Attention among positions that hash alike; queries and keys are shared. Kitaev et al., "Reformer"
+/// (2020), section 2. The number of buckets never depends on the length of a call: in preset windowed,
+/// later tokens change nothing before them. Observed: "buckets" and "order" (lsh_order()), of the
+/// other presets.
 class LshSelfAttention : public Module {
  public:
   explicit LshSelfAttention(LshSelfAttentionOptions options,
                             Generator& generator = default_generator());
 
-  Tensor operator()(const Tensor& x, const LshCall& call = {});
+  Tensor operator()(const Tensor& x, const LayerCall& call = {});
   /// Used by every call until it is undefined again. For tests and for scoring with given hashes.
   void set_rotations(Tensor rotations) { rotations_ = std::move(rotations); }
   void fields(Fields& f) override;
@@ -120,6 +135,8 @@ class LshSelfAttention : public Module {
 
  private:
   Tensor draw_rotations(int64_t rounds, Device device) const;
+  Tensor attend(const Tensor& qk, const Tensor& v, const Tensor& rotations,
+                const LayerCall& call) const;
 
   LshSelfAttentionOptions options_;
   Linear query_key_, value_, output_;

@@ -6,7 +6,11 @@
 
 namespace tenet::nn {
 
-std::pair<Tensor, Tensor> ReversibleSequence::operator()(Tensor x) {
+std::pair<Tensor, Tensor> ReversibleSequence::operator()(Tensor x,
+                                                         const std::vector<LayerCall>& calls) {
+  check(calls.size() <= 1 || calls.size() == blocks_.size(),
+        "{}: {} calls for {} blocks; give one for all or one for each", options_.path, calls.size(),
+        blocks_.size());
   const bool exact = options_.residual == Residual::exact;
   const DType dtype = x.dtype();
   // Each stream has a node of its own, so that gradients are added in the same order with and
@@ -21,11 +25,18 @@ std::pair<Tensor, Tensor> ReversibleSequence::operator()(Tensor x) {
   x = Tensor();
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const Block& block = blocks_[i];
-    auto coupling = std::make_shared<AdditiveCoupling>(block.f.get(), block.g.get(),
+    const LayerCall call = calls.empty() ? LayerCall() : calls[calls.size() == 1 ? 0 : i];
+    const auto with_call = [&call](const Part& part) {
+      return [layer = part.get().call, call](const Tensor& y) { return layer(y, call); };
+    };
+    auto coupling = std::make_shared<AdditiveCoupling>(with_call(block.f), with_call(block.g),
                                                        fmt::format("{}.{}", options_.path, i),
                                                        block.f_name, block.g_name);
     streams = options_.reversible ? reversible(std::move(coupling), std::move(streams))
                                   : coupling->forward(streams);
+    if (!call.observe) continue;
+    call.observe("x1", exact ? decode(streams[0]) : streams[0]);
+    call.observe("x2", exact ? decode(streams[1]) : streams[1]);
   }
   if (!exact) return {streams[0], streams[1]};
   return {decode(streams[0]).to(dtype), decode(streams[1]).to(dtype)};

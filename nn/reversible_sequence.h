@@ -3,9 +3,11 @@
 
 #include <tenet/nn/coupling.h>
 #include <tenet/nn/detail/module_handle.h>
+#include <tenet/nn/layer_call.h>
 #include <tenet/nn/module.h>
 
 #include <concepts>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -38,7 +40,8 @@ class ReversibleSequence : public Module {
   explicit ReversibleSequence(ReversibleSequenceOptions options = {})
       : options_(std::move(options)) {}
 
-  /// Appends a block of two modules Tensor -> Tensor. The same modules may stand in several blocks.
+  /// Appends a block of two modules Tensor -> Tensor, or (Tensor, LayerCall) -> Tensor. The same
+  /// modules may stand in several blocks.
   template <std::derived_from<Module> F, std::derived_from<Module> G>
   void add(std::shared_ptr<F> f, std::shared_ptr<G> g, std::string f_name = "f",
            std::string g_name = "g") {
@@ -46,8 +49,9 @@ class ReversibleSequence : public Module {
         {Part(std::move(f)), Part(std::move(g)), std::move(f_name), std::move(g_name)});
   }
 
-  /// The two streams after the last block, as floats of x's type; both start as x.
-  std::pair<Tensor, Tensor> operator()(Tensor x);
+  /// The two streams after the last block, as floats of x's type; both start as x. `calls` go to the
+  /// blocks, one for all or one for each. Observed of each block: "x1" and "x2", the streams after it.
+  std::pair<Tensor, Tensor> operator()(Tensor x, const std::vector<LayerCall>& calls = {});
 
   /// How many blocks.
   size_t size() const { return blocks_.size(); }
@@ -58,7 +62,19 @@ class ReversibleSequence : public Module {
   void fields(Fields& f) override;
 
  private:
-  using Part = detail::ModuleHandle<AdditiveCoupling::Function>;
+  struct Layer {
+    template <class M>
+    Layer(std::shared_ptr<M> m)  // NOLINT(google-explicit-constructor): what a ModuleHandle gives
+        : call([m](const Tensor& x, const LayerCall& how) {
+            if constexpr (std::is_invocable_v<M&, const Tensor&, const LayerCall&>) {
+              return (*m)(x, how);
+            } else {
+              return (*m)(x);
+            }
+          }) {}
+    std::function<Tensor(const Tensor&, const LayerCall&)> call;
+  };
+  using Part = detail::ModuleHandle<Layer>;
   struct Block {
     Part f, g;
     std::string f_name, g_name;

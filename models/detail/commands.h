@@ -10,5 +10,6 @@ void add_train(CLI::App& app, int& exit_code);
 void add_eval(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_info(CLI::App& app);
+void add_score(CLI::App& app);
 
 }  // namespace tenet::commands
