@@ -205,10 +205,11 @@ std::vector<nn::LayerCall> Reformer::layer_calls(const ReformerCall& call,
 
 Tensor Reformer::streams(const Tensor& tokens, const ReformerCall& call) {
   check_tokens(tokens, config_);
-  check(!call.mask.defined() ||
-            (call.mask.shape() == tokens.shape() && call.mask.dtype() == DType::boolean),
-        "reformer: the mask is {} {}, tokens {} need boolean {}", call.mask.dtype(),
-        call.mask.shape(), tokens.shape(), tokens.shape());
+  if (call.mask.defined()) {
+    check(call.mask.shape() == tokens.shape() && call.mask.dtype() == DType::boolean,
+          "reformer: the mask is {} {}, tokens {} need boolean {}", call.mask.dtype(),
+          call.mask.shape(), tokens.shape(), tokens.shape());
+  }
   const int64_t length = tokens.size(1), padded = config_.padded_length(length);
   check(padded <= config_.max_position_embeddings,
         "reformer: length {}, padded to {}, exceeds the model's {} positions", length, padded,
