@@ -10,6 +10,16 @@ namespace {
 
 constexpr int64_t word = 4;  // bytes of f32, fixed32 and an index
 
+/// What attention over chunks keeps of its scores: about six tensors of them.
+int64_t score_bytes(const ReformerConfig& c, AttentionKind kind, int64_t rows) {
+  if (!c.has_chunks() || kind == AttentionKind::full) return 0;
+  const bool lsh = kind == AttentionKind::lsh;
+  const int64_t window =
+      lsh ? c.lsh_attn_chunk_length * (1 + c.lsh_num_chunks_before + c.lsh_num_chunks_after)
+          : c.local_attn_chunk_length * (1 + c.local_num_chunks_before + c.local_num_chunks_after);
+  return 6 * word * rows * c.num_attention_heads * (lsh ? c.num_hashes : 1) * window;
+}
+
 /// What the graph of one attention block keeps between its replay and its backward pass, and the
 /// gradients at its peak: normalised input, projections, output of the heads and of the block; per
 /// round an order and a log-sum-exp per head.
@@ -18,7 +28,7 @@ int64_t attention_bytes(const ReformerConfig& c, AttentionKind kind, int64_t row
   const int64_t projections = kind == AttentionKind::lsh ? 2 : 3;
   const int64_t rounds = kind == AttentionKind::lsh ? c.num_hashes : 1;
   const int64_t wide = 4 * c.hidden_size + (2 * projections + 3) * heads;
-  return word * rows * (wide + 3 * rounds * c.num_attention_heads);
+  return word * rows * (wide + 3 * rounds * c.num_attention_heads) + score_bytes(c, kind, rows);
 }
 
 /// The same for the feed-forward block, whose inner width counts for one chunk of positions only.

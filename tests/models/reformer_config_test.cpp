@@ -159,6 +159,8 @@ TEST_CASE("values that cannot be") {
   CHECK(error_in(R"({"tie_word_embeddings": true})") ==
         "config: \"tie_word_embeddings\" is true; the head is twice as wide as the embedding, so "
         "the two cannot share weights");
-  CHECK(error_of([] { Reformer model((ReformerConfig())); }) ==
-        "reformer: LSH preset \"hugging_face\" is not in this version; use windowed");
+  CHECK(error_in(R"({"tenet": {"lsh_preset": "sorted"}})") ==
+        "attention preset: \"sorted\"; use windowed, paper, trax, hugging_face");
+  CHECK(error_in(R"({"is_decoder": true, "lsh_num_chunks_after": 1})") ==
+        "config: \"is_decoder\" is true and \"lsh_num_chunks_after\" 1; it must be 0");
 }

@@ -1,0 +1,108 @@
+#include <tenet/core/autograd.h>
+#include <tenet/core/grad_mode.h>
+#include <tenet/models/atomic_file.h>
+#include <tenet/models/checkpoint.h>
+#include <tenet/models/score.h>
+#include <tenet/ops/arithmetic.h>
+#include <tenet/ops/creation.h>
+#include <tenet/ops/cross_entropy.h>
+#include <tenet/ops/views.h>
+
+#include <fmt/format.h>
+
+namespace tenet {
+namespace {
+
+using Named = std::map<std::string, Tensor>;
+
+Tensor find(const Named& tensors, const std::string& name) {
+  const auto found = tensors.find(name);
+  return found == tensors.end() ? Tensor() : found->second;
+}
+
+/// The input as the model takes it.
+struct Input {
+  Tensor ids, labels;
+  ReformerCall call;
+
+  Input(const Named& tensors, const ReformerConfig& config) {
+    check_names(tensors, config.layers());
+    ids = find(tensors, "input_ids");
+    check(ids.defined(), "score: there are no input_ids");
+    check(ids.dim() == 2 && ids.dtype() == DType::i64, "score: input_ids are {} {}, not i64 (B, L)",
+          ids.dtype(), ids.shape());
+    labels = like_ids(tensors, "labels");
+    call.positions = like_ids(tensors, "position_ids");
+    if (const Tensor mask = like_ids(tensors, "attention_mask"); mask.defined()) {
+      call.mask = not_equal(mask, 0);
+    }
+    for (int64_t i = 0; i < config.layers(); ++i) {
+      call.rotations.push_back(find(tensors, fmt::format("rotation.{}", i)));
+    }
+  }
+
+ private:
+  Tensor like_ids(const Named& tensors, const char* name) const {
+    Tensor x = find(tensors, name);
+    if (!x.defined()) return x;
+    check(x.shape() == ids.shape() && x.dtype() == DType::i64,
+          "score: {} are {} {}, input_ids i64 {}", name, x.dtype(), x.shape(), ids.shape());
+    return x;
+  }
+  static void check_names(const Named& tensors, int64_t layers) {
+    for (const auto& [name, tensor] : tensors) {
+      bool known = name == "input_ids" || name == "labels" || name == "attention_mask" ||
+                   name == "position_ids";
+      for (int64_t i = 0; i < layers; ++i) known = known || name == fmt::format("rotation.{}", i);
+      check(known,
+            "score: the input has a tensor \"{}\"; input_ids, labels, attention_mask, position_ids "
+            "and rotation.0 to rotation.{} are read",
+            name, layers - 1);
+    }
+  }
+};
+
+Tensor written(const Tensor& x) {
+  if (!is_floating(x.dtype()) || x.dtype() == DType::f64) return x.detach().contiguous();
+  return x.detach().to(DType::f32).contiguous();
+}
+
+Tensor loss_of(const Tensor& logits, const Tensor& labels, bool causal) {
+  if (!causal) return cross_entropy(logits, labels);
+  const int64_t length = labels.size(1);
+  return cross_entropy(slice(logits, 1, 0, length - 1), slice(labels, 1, 1, length));
+}
+
+}  // namespace
+
+std::map<std::string, Tensor> score(const std::string& folder,
+                                    const std::map<std::string, Tensor>& tensors,
+                                    const ScoreOptions& options) {
+  const AtomicFolder files(folder, checkpoint_files());
+  const ReformerConfig config = read_reformer_config(files.path("config.json"));
+  Input input(tensors, config);
+  check(!options.grad || input.labels.defined(), "score: gradients need labels");
+  const std::unique_ptr<Reformer> model = load_model(folder, input.ids.size(1));
+  model->to(options.dtype);
+  model->eval();
+  Named out;
+  const detail::GradModeScope mode({.enabled = options.grad});
+  const Tensor logits = model->logits(input.ids, input.call);
+  out["logits"] = written(logits);
+  if (input.labels.defined()) {
+    const Tensor loss = loss_of(logits, input.labels, config.is_decoder);
+    out["loss"] = written(loss);
+    if (options.grad) backward(loss);
+  }
+  for (const auto& [name, p] : model->named_parameters()) {
+    if (options.grad) out["grad." + name] = written(p.grad().defined() ? p.grad() : zeros_like(p));
+  }
+  if (options.trace) {
+    const NoGrad scope;
+    input.call.observe = [&](const std::string& name, const Tensor& x) { out[name] = written(x); };
+    model->logits(input.ids, input.call);
+  }
+  return out;
+}
+
+}  // namespace tenet

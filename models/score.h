@@ -1,0 +1,31 @@
+/// Every number of a Reformer's forward and backward pass on given tokens.
+#pragma once
+
+#include <tenet/core/tensor.h>
+
+#include <map>
+#include <string>
+
+namespace tenet {
+
+/// What score() computes, and in which type.
+struct ScoreOptions {
+  bool grad = false;         // also "grad.<parameter>", of the loss
+  bool trace = false;        // also what ReformerCall::observe is shown
+  DType dtype = DType::f32;  // f32, f64 or bf16, to which the weights are converted
+};
+
+/// Runs the model of a checkpoint folder, in evaluation, on `input`: `input_ids` (B, L) i64 and, if
+/// they are there, `labels` (B, L) i64 with -100 ignored (compared with the token before by a causal
+/// model), `attention_mask` (B, L) i64, 0 where a token is not in use, `position_ids` (B, L) i64, and
+/// `rotation.<layer>` (H, K, R, sum(num_buckets) / 2) instead of drawn ones. Gives `logits` (B, L, V)
+/// and, with labels, `loss` (), and what the options ask for, under Hugging Face's names; f32, or f64
+/// of a model in f64.
+///
+/// Errors: the folder's; an input that is missing, unknown, or of another shape or type; `grad`
+/// without labels.
+std::map<std::string, Tensor> score(const std::string& folder,
+                                    const std::map<std::string, Tensor>& input,
+                                    const ScoreOptions& options = {});
+
+}  // namespace tenet

@@ -1,0 +1,124 @@
+/// Promise: a folder that Hugging Face's transformers wrote gives the logits, the loss and the
+/// gradients that transformers gave, recorded by tests/reference/hugging_face_fixtures.py.
+#include <compare.h>
+#include <tenet/core/safetensors.h>
+#include <tenet/models/checkpoint.h>
+#include <tenet/models/score.h>
+#include <tenet/ops/creation.h>
+
+#include <doctest/doctest.h>
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+
+#include "byte_model.h"
+
+using namespace tenet;
+using namespace tenet::test;
+
+namespace {
+
+using Named = std::map<std::string, Tensor>;
+
+std::string folder_of(const std::string& name) {
+  const char* root = std::getenv("TENET_REFERENCE");
+  return std::string(root ? root : "tests/reference") + "/hugging_face/" + name;
+}
+
+Named input_of(const std::string& name) {
+  return safetensors::load(folder_of(name) + "/input.safetensors").tensors;
+}
+
+/// The largest |got - want| over the largest |want|; NaN counts as infinite.
+double relative_error(const Tensor& got, const Tensor& want) {
+  REQUIRE(got.shape() == want.shape());
+  const std::vector<double> a = got.to_vector<double>(), b = want.to_vector<double>();
+  double error = 0, size = 1e-3;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double off = std::abs(a[i] - b[i]);
+    if (!(off <= error)) error = std::isnan(off) ? INFINITY : off;
+    size = std::max(size, std::abs(b[i]));
+  }
+  return error / size;
+}
+
+}  // namespace
+
+TEST_CASE("models of transformers give its logits, loss and gradients") {
+  for (const char* name : {"decoder", "padded", "masked", "encoder", "axial", "short"}) {
+    const Named want = safetensors::load(folder_of(name) + "/output.safetensors").tensors;
+    const bool trained = want.size() > 2;
+    for (const DType dtype : {DType::f32, DType::f64}) {
+      const Named got = score(folder_of(name), input_of(name), {.grad = trained, .dtype = dtype});
+      CHECK(got.size() == want.size());
+      double worst = 0;
+      for (const auto& [key, tensor] : want) {
+        CAPTURE(key);
+        REQUIRE(got.contains(key));
+        worst = std::max(worst, relative_error(got.at(key), tensor));
+      }
+      MESSAGE(std::string(name) << " " << to_string(dtype) << ": " << want.size()
+                                << " tensors, off by " << worst);
+      CHECK(worst < 2e-5);
+    }
+  }
+}
+
+TEST_CASE("what transformers writes again is what it read") {
+  const ScratchFolder folder("score_round_trip");
+  const auto model = load_model(folder_of("encoder"));
+  save_checkpoint(folder / "model", *model, {}, "{}");
+  const Named once = score(folder_of("encoder"), input_of("encoder"));
+  const Named again = score(folder / "model", input_of("encoder"));
+  CHECK(same_bits(once.at("logits"), again.at("logits")));
+}
+
+TEST_CASE("a trace names what every layer computes") {
+  const Named got = score(folder_of("padded"), input_of("padded"), {.trace = true});
+  CHECK(got.at("emb").shape() == Shape{2, 24, 12});
+  for (const char* layer : {"0", "1", "2"}) {
+    for (const char* what : {"attn.", "x1.", "x2."}) {
+      CHECK(got.at(std::string(what) + layer).shape() == Shape{2, 24, 12});
+    }
+  }
+  CHECK(got.at("buckets.0").shape() == Shape{2, 2, 72});
+  CHECK(got.at("order.2").dtype() == DType::i64);
+  CHECK_FALSE(got.contains("buckets.1"));
+}
+
+TEST_CASE("explicit positions are those of the tokens") {
+  const Named plain = input_of("axial");
+  Named given = plain;
+  given["position_ids"] = expand(arange(36), {2, 36}).clone();
+  CHECK(same_bits(score(folder_of("axial"), plain).at("logits"),
+                  score(folder_of("axial"), given).at("logits")));
+}
+
+TEST_CASE("errors of score") {
+  const std::string folder = folder_of("decoder");
+  const auto error = [&](const std::string& name, const Tensor& tensor, const std::string& text,
+                         const ScoreOptions& options = {}) {
+    Named input = input_of("decoder");
+    if (tensor.defined()) {
+      input[name] = tensor;
+    } else {
+      input.erase(name);
+    }
+    check_error([&] { score(folder, input, options); }, text);
+  };
+  error("input_ids", {}, "score: there are no input_ids");
+  error("input_ids", zeros({2, 24}), "score: input_ids are f32 (2, 24), not i64 (B, L)");
+  error("labels", {}, "score: gradients need labels", {.grad = true});
+  error("labels", zeros({2, 5}, {DType::i64}),
+        "score: labels are i64 (2, 5), input_ids i64 (2, 24)");
+  error("attention_mask", ones({24}, {DType::i64}),
+        "score: attention_mask are i64 (24,), input_ids i64 (2, 24)");
+  error("rotation.9", zeros({1}),
+        "score: the input has a tensor \"rotation.9\"; input_ids, labels, attention_mask, "
+        "position_ids and rotation.0 to rotation.1 are read");
+  error("rotation.1", zeros({2, 5, 2, 3}),
+        "lsh_hash: rotations have shape (2, 5, 2, 3), qk (2, 2, 24, 5) needs (2, 5, R, 2)");
+  error("input_ids", full({2, 60}, 1, {DType::i64}),
+        "score: labels are i64 (2, 24), input_ids i64 (2, 60)");
+}
