@@ -66,7 +66,7 @@ TEST_CASE("models of transformers give its logits, loss and gradients") {
 }
 
 TEST_CASE("what transformers writes again is what it read") {
-  const ScratchFolder folder("score_round_trip");
+  const ScratchFolder folder;
   const auto model = load_model(folder_of("encoder"));
   save_checkpoint(folder / "model", *model, {}, "{}");
   const Named once = score(folder_of("encoder"), input_of("encoder"));
