@@ -18,8 +18,8 @@ std::vector<std::string> checkpoint_files();
 
 /// The model of a checkpoint folder, or of a Hugging Face folder with config.json and
 /// model.safetensors. Errors: the folder, a file of it, or a tensor that the configuration does not
-/// expect. Where the configuration leaves the number of buckets open, it is what fits `length`; 0: the
-/// model's positions.
+/// expect. Where the configuration leaves the number of buckets open, it is what fits `length`; 0:
+/// the model's positions.
 std::unique_ptr<Reformer> load_model(const std::string& folder, int64_t length = 0);
 
 /// Writes the set atomically. `state_json` is the text of state.json. Error: the disk's; the older

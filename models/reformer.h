@@ -31,8 +31,8 @@ struct ReformerCall {
   /// Hash rotations to use instead of drawn ones, one for each layer, undefined where drawn; empty:
   /// all drawn.
   std::vector<Tensor> rotations = {};
-  /// Is shown "emb" and of each layer "attn.0", "x1.0", "x2.0", "buckets.0", "order.0" (of LSH presets
-  /// that have chunks).
+  /// Is shown "emb" and of each layer "attn.0", "x1.0", "x2.0", "buckets.0", "order.0" (of LSH
+  /// presets that have chunks).
   std::function<void(const std::string& name, const Tensor& value)> observe = {};
 };
 
@@ -43,9 +43,9 @@ class Reformer : public nn::Module {
   /// Random weights drawn from `config.seed`. Error: config.validate()'s.
   explicit Reformer(const ReformerConfig& config);
 
-  /// tokens [B, L] i64 -> [B, L, 2 D], after the final layer norm over both streams. If the preset has
-  /// chunks, a length above the shortest chunk is padded inside to a multiple of all, with tokens that
-  /// are not in use.
+  /// tokens [B, L] i64 -> [B, L, 2 D], after the final layer norm over both streams. If the preset
+  /// has chunks, a length above the shortest chunk is padded inside to a multiple of all, with
+  /// tokens that are not in use.
   Tensor hidden(const Tensor& tokens, const ReformerCall& call = {});
   /// tokens [B, L] -> [B, L, V]
   Tensor logits(const Tensor& tokens, const ReformerCall& call = {});

@@ -70,8 +70,8 @@ struct ReformerConfig {
   void validate() const;
   /// Whether lsh_preset is one that cuts the sequence into chunks: all but "windowed".
   bool has_chunks() const { return lsh_preset != "windowed"; }
-  /// The length that a call of `length` tokens is padded to: `length`, or, of a preset with chunks and
-  /// above the shortest chunk of the layers present, the next multiple of all of them.
+  /// The length that a call of `length` tokens is padded to: `length`, or, of a preset with chunks
+  /// and above the shortest chunk of the layers present, the next multiple of all of them.
   int64_t padded_length(int64_t length) const;
   /// Fills in num_buckets if it is empty: num_buckets_for(), or of a preset with chunks what
   /// Hugging Face takes for a sequence of `length`.

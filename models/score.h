@@ -10,17 +10,17 @@ namespace tenet {
 
 /// What score() computes, and in which type.
 struct ScoreOptions {
-  bool grad = false;         // also "grad.<parameter>", of the loss
+  bool grad = false;         // also "grad." and the parameter's name, of the loss
   bool trace = false;        // also what ReformerCall::observe is shown
   DType dtype = DType::f32;  // f32, f64 or bf16, to which the weights are converted
 };
 
 /// Runs the model of a checkpoint folder, in evaluation, on `input`: `input_ids` (B, L) i64 and, if
-/// they are there, `labels` (B, L) i64 with -100 ignored (compared with the token before by a causal
-/// model), `attention_mask` (B, L) i64, 0 where a token is not in use, `position_ids` (B, L) i64, and
-/// `rotation.<layer>` (H, K, R, sum(num_buckets) / 2) instead of drawn ones. Gives `logits` (B, L, V)
-/// and, with labels, `loss` (), and what the options ask for, under Hugging Face's names; f32, or f64
-/// of a model in f64.
+/// they are there, `labels` (B, L) i64 with -100 ignored (compared with the token before by a
+/// causal model), `attention_mask` (B, L) i64, 0 where a token is not in use, `position_ids` (B, L)
+/// i64, and rotation.0, rotation.1, .. (H, K, R, sum(num_buckets) / 2) instead of drawn ones. Gives
+/// `logits` (B, L, V) and, with labels, `loss` (), and what the options ask for, under Hugging
+/// Face's names; f32, or f64 of a model in f64.
 ///
 /// Errors: the folder's; an input that is missing, unknown, or of another shape or type; `grad`
 /// without labels.

@@ -16,8 +16,8 @@
 namespace tenet::nn {
 
 /// Whose Reformer a local or LSH attention module computes: Tenet's own, for any length and causal
-/// to the bit, or one of the published ones, whose length must be a multiple of the chunk or at most
-/// one chunk (ops/attention/chunked_attention.h).
+/// to the bit, or one of the published ones, whose length must be a multiple of the chunk or at
+/// most one chunk (ops/attention/chunked_attention.h).
 enum class AttentionPreset {
   windowed,     // Tenet's: lsh_attention() and local_attention()
   paper,        // the paper's formulas: keys of the own bucket, each counted once over the rounds
@@ -118,10 +118,10 @@ struct LshSelfAttentionOptions {
   AttentionPreset preset = AttentionPreset::windowed;  // how positions that hash alike are seen
 };
 
-/// Attention among positions that hash alike; queries and keys are shared. Kitaev et al., "Reformer"
-/// (2020), section 2. The number of buckets never depends on the length of a call: in preset windowed,
-/// later tokens change nothing before them. Observed: "buckets" and "order" (lsh_order()), of the
-/// other presets.
+/// Attention among positions that hash alike; queries and keys are shared. Kitaev et al.,
+/// "Reformer" (2020), section 2. The number of buckets never depends on the length of a call: in
+/// preset windowed, later tokens change nothing before them. Observed: "buckets" and "order"
+/// (lsh_order()), of the other presets.
 class LshSelfAttention : public Module {
  public:
   explicit LshSelfAttention(LshSelfAttentionOptions options,

@@ -49,8 +49,9 @@ class ReversibleSequence : public Module {
         {Part(std::move(f)), Part(std::move(g)), std::move(f_name), std::move(g_name)});
   }
 
-  /// The two streams after the last block, as floats of x's type; both start as x. `calls` go to the
-  /// blocks, one for all or one for each. Observed of each block: "x1" and "x2", the streams after it.
+  /// The two streams after the last block, as floats of x's type; both start as x. `calls` go to
+  /// the blocks, one for all or one for each. Observed of each block: "x1" and "x2", the streams
+  /// after it.
   std::pair<Tensor, Tensor> operator()(Tensor x, const std::vector<LayerCall>& calls = {});
 
   /// How many blocks.

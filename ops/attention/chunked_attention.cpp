@@ -101,8 +101,8 @@ Attended attend(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor&
   return {matmul(weights, v), squeeze(l, -1), squeeze(expand(level, l.shape()), -1)};
 }
 
-/// Whether something is hidden from a query at `at` in the key at `seen`, both i64 positions; `used`
-/// (.., 1, window): the keys in use.
+/// Whether something is hidden from a query at `at` in the key at `seen`, both i64 positions;
+/// `used` (.., 1, window): the keys in use.
 Tensor hidden_keys(const Tensor& at, const Tensor& seen, const Tensor& used, bool causal) {
   Tensor hidden;
   if (causal) hidden = less(unsqueeze(at, -1), unsqueeze(seen, -2));

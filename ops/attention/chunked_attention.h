@@ -30,19 +30,19 @@ enum class Weighing {
 
 /// What chunked_local_attention() and chunked_lsh_attention() share.
 struct ChunkOptions {
-  int64_t chunk = 64;             // positions
-  int64_t before = 1, after = 0;  // chunks seen beside the own one, around the ends
-  bool causal = true;             // keys of later positions are hidden
-  Tensor mask = {};               // (B, L), boolean: keys not in use are hidden; undefined: none
-  Hiding hiding = Hiding::replace;
-  Weighing weighing = Weighing::softmax;
-  double dropout = 0;              // probability of dropping an attention weight
-  Generator* generator = nullptr;  // of the dropout; null: default_generator()
+  int64_t chunk = 64;               // positions
+  int64_t before = 1, after = 0;    // chunks seen beside the own one, around the ends
+  bool causal = true;               // keys of later positions are hidden
+  Tensor mask = {};                 // (B, L), boolean: keys not in use are hidden; undefined: none
+  Hiding hiding = Hiding::replace;  // of keys, and of the own position
+  Weighing weighing = Weighing::softmax;  // of the keys that are seen, and of rounds
+  double dropout = 0;                     // probability of dropping an attention weight
+  Generator* generator = nullptr;         // of the dropout; null: default_generator()
 };
 
-/// Attention of q, k, v (B, H, L, K) with scores q . k / sqrt(K). Chunk i of n sees, for s = -before
-/// .. after in order, chunk i + s modulo n, or itself again where |s| >= n; what it sees twice counts
-/// twice. L of at most one chunk: all positions see all.
+/// Attention of q, k, v (B, H, L, K) with scores q . k / sqrt(K). Chunk i of n sees, for s =
+/// -before .. after in order, chunk i + s modulo n, or itself again where |s| >= n; what it sees
+/// twice counts twice. L of at most one chunk: all positions see all.
 ///
 /// Errors: shapes that differ, a length that is no multiple of the chunk, numbers out of range.
 Tensor chunked_local_attention(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -57,15 +57,15 @@ struct ChunkedLshOptions : ChunkOptions {
   bool count_duplicates = false;
 };
 
-/// LSH attention with shared queries and keys, q = qk (B, H, L, K), k = qk / sqrt(mean(qk^2) + 1e-6),
-/// scores q . k / sqrt(K). In each of R rounds the positions are sorted by (bucket, position), those
-/// that the mask leaves out last, and cut into chunks; the chunks of all rounds stand one after
-/// another, and each sees its neighbours as in chunked_local_attention(). With l_r the log-sum-exp of
-/// round r's scores and y_r its weighted values, y = sum_r softmax_r(l_r) y_r. L of at most one chunk:
-/// one window of all positions, not hashed.
+/// LSH attention with shared queries and keys, q = qk (B, H, L, K), k = qk / sqrt(mean(qk^2) +
+/// 1e-6), scores q . k / sqrt(K). In each of R rounds the positions are sorted by (bucket,
+/// position), those that the mask leaves out last, and cut into chunks; the chunks of all rounds
+/// stand one after another, and each sees its neighbours as in chunked_local_attention(). With l_r
+/// the log-sum-exp of round r's scores and y_r its weighted values, y = sum_r softmax_r(l_r) y_r. L
+/// of at most one chunk: one window of all positions, not hashed.
 ///
-/// rotations (H, K, R, sum(factors) / 2), as lsh_hash() has them. Buckets have no gradient. Errors: as
-/// above, and lsh_hash()'s.
+/// rotations (H, K, R, sum(factors) / 2), as lsh_hash() has them. Buckets have no gradient. Errors:
+/// as above, and lsh_hash()'s.
 Tensor chunked_lsh_attention(const Tensor& qk, const Tensor& v, const Tensor& rotations,
                              const ChunkedLshOptions& options);
 
@@ -74,7 +74,8 @@ struct LshOrder {
   Tensor buckets;  // (B, H, R L) i64: bucket + round * (buckets of a round), by round and position
   Tensor order;    // (B, H, R L) i64: round * L + position, by (bucket, position)
 };
-/// With positions that the mask leaves out in one more bucket than the factors give, if there are any.
+/// With positions that the mask leaves out in one more bucket than the factors give, if there are
+/// any.
 LshOrder lsh_order(const Tensor& qk, const Tensor& rotations, const std::vector<int64_t>& factors,
                    const Tensor& mask = {});
 
