@@ -129,6 +129,7 @@ std::string dependence(const std::vector<std::shared_ptr<Node>>& nodes,
   std::sort(leaves.begin(), leaves.end(),
             [](const Node* a, const Node* b) { return a->sequence() < b->sequence(); });
   std::vector<std::string> labels;
+  labels.reserve(leaves.size());
   for (const Node* leaf : leaves) labels.push_back(names.label(*leaf));
   return fmt::format(
       " It needs a gradient: it depends through {} on {} with {}: {}.{}",

@@ -25,6 +25,7 @@ std::string Trace::to_string() const {
     line.peak = std::max(line.peak, span.peak);
   }
   std::vector<Line> lines;
+  lines.reserve(by_name.size());
   for (auto& [key, line] : by_name) lines.push_back(std::move(line));
   std::stable_sort(lines.begin(), lines.end(),
                    [](const Line& a, const Line& b) { return a.time > b.time; });
