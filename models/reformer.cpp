@@ -195,8 +195,8 @@ std::vector<nn::LayerCall> Reformer::layer_calls(const ReformerCall& call,
     layer.hashes = call.hashes;
     if (!call.rotations.empty()) layer.rotations = call.rotations[static_cast<size_t>(i)];
     if (call.observe) {
-      layer.observe = [i, &call](std::string_view name, const Tensor& value) {
-        call.observe(fmt::format("{}.{}", name, i), value);
+      layer.observe = [i, observe = call.observe](std::string_view name, const Tensor& value) {
+        observe(fmt::format("{}.{}", name, i), value);
       };
     }
   }
