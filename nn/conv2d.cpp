@@ -15,7 +15,8 @@ Conv2d::Conv2d(int64_t in, int64_t out, Size2d kernel, Conv2dOptions options)
         kernel);
   Generator& generator = options.generator ? *options.generator : default_generator();
   const Shape shape{out, in / groups, kernel.height, kernel.width};
-  const double bound = 1 / std::sqrt(static_cast<double>(shape.numel() / out));
+  const int64_t fan_in = shape[1] * shape[2] * shape[3];
+  const double bound = 1 / std::sqrt(static_cast<double>(fan_in));
   weight = uniform_parameter(shape, bound, generator);
   if (options.bias) bias = uniform_parameter({out}, bound, generator);
 }

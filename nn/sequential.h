@@ -35,7 +35,7 @@ class Sequential : public Module {
   /// Appends a module.
   template <std::derived_from<Module> M>
   Sequential& add(M&& module) {
-    return add(std::make_shared<M>(std::move(module)));
+    return add(std::make_shared<M>(std::forward<M>(module)));
   }
   template <std::derived_from<Module> M>
   Sequential& add(std::shared_ptr<M> module) {
