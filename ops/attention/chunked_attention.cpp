@@ -64,7 +64,8 @@ struct Attended {
 /// The log-sum-exp along an axis, which stays, as the weights are taken from it. Rounding has the
 /// gradient 1.
 Tensor log_sum_of(const Tensor& scores, int axis, Weighing weighing) {
-  const Tensor l = logsumexp(scores, axis, true), kept = l.detach();
+  Tensor l = logsumexp(scores, axis, true);
+  const Tensor kept = l.detach();
   if (weighing == Weighing::softmax || l.dtype() == DType::f32) return l;
   return l + (kept.to(DType::f32).to(l.dtype()) - kept);
 }
@@ -167,7 +168,7 @@ class SortedRounds {
     if (o_.mask.defined()) {
       used = around(chunks_.cut(take_along(unsqueeze(o_.mask, 1), position_, 2), 2));
     }
-    const Tensor hidden = hidden_keys(at, around(at), used, o_.causal);
+    Tensor hidden = hidden_keys(at, around(at), used, o_.causal);
     if (!o_.same_bucket) return hidden;
     const Tensor bucket = chunks_.cut(take_along(sorted_.buckets, sorted_.order, 2), 2);
     const Tensor other = not_equal(unsqueeze(bucket, -1), unsqueeze(around(bucket), -2));
