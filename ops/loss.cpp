@@ -70,7 +70,7 @@ Tensor smooth_l1_loss(const Tensor& prediction, const Tensor& target, double bet
 }
 
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
-                                        BinaryCrossEntropyOptions options) {
+                                        const BinaryCrossEntropyOptions& options) {
   constexpr const char* op = "binary_cross_entropy_with_logits";
   check_shapes(logits, target, op);
   const Tensor x = widened(logits, op), t = widened(target, op);
@@ -90,7 +90,7 @@ Tensor kl_div(const Tensor& log_q, const Tensor& p, KlDivOptions options) {
   return reduced(sum(terms, -1), options.reduction);
 }
 
-Tensor nll_loss(const Tensor& log_p, const Tensor& targets, NllLossOptions options) {
+Tensor nll_loss(const Tensor& log_p, const Tensor& targets, const NllLossOptions& options) {
   const Tensor p = widened(log_p, "nll_loss");
   const int64_t classes = p.dim() > 0 ? p.shape().back() : 0;
   const Tensor flat =

@@ -34,7 +34,7 @@ struct BinaryCrossEntropyOptions {
 /// -(p t log(sigmoid(x)) + (1 - t) log(1 - sigmoid(x))) for logits x and targets t in [0, 1], made
 /// of positive terms by softplus: no overflow, no cancellation. Neither weight takes a gradient.
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target,
-                                        BinaryCrossEntropyOptions options = {});
+                                        const BinaryCrossEntropyOptions& options = {});
 
 /// How kl_div() reads its target.
 struct KlDivOptions {
@@ -55,6 +55,6 @@ struct NllLossOptions {
 
 /// -log_p[i, targets[i]], reduced as cross_entropy() is: log_p (..., V), targets (...) i64 or i32.
 /// nll_loss(log_softmax(x), t) is cross_entropy(x, t).
-Tensor nll_loss(const Tensor& log_p, const Tensor& targets, NllLossOptions options = {});
+Tensor nll_loss(const Tensor& log_p, const Tensor& targets, const NllLossOptions& options = {});
 
 }  // namespace tenet
