@@ -225,7 +225,8 @@ Tensor Reformer::streams(const Tensor& tokens, const ReformerCall& call) {
   const Tensor x = embedded(ids, positions);
   if (call.observe) call.observe("emb", x);
   auto [y1, y2] = (*layers_)(x, layer_calls(call, mask));
-  return slice(concatenate({y1, y2}, -1), 1, 0, length);
+  const Tensor both = concatenate({y1, y2}, -1);
+  return padded > length ? slice(both, 1, 0, length) : both;
 }
 
 Tensor Reformer::hidden(const Tensor& tokens, const ReformerCall& call) {

@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 namespace tenet {
 namespace {
 
@@ -50,11 +52,10 @@ struct Input {
     return x;
   }
   static void check_names(const Named& tensors, int64_t layers) {
+    std::set<std::string> known{"input_ids", "labels", "attention_mask", "position_ids"};
+    for (int64_t i = 0; i < layers; ++i) known.insert(fmt::format("rotation.{}", i));
     for (const auto& [name, tensor] : tensors) {
-      bool known = name == "input_ids" || name == "labels" || name == "attention_mask" ||
-                   name == "position_ids";
-      for (int64_t i = 0; i < layers; ++i) known = known || name == fmt::format("rotation.{}", i);
-      check(known,
+      check(known.contains(name),
             "score: the input has a tensor \"{}\"; input_ids, labels, attention_mask, position_ids "
             "and rotation.0 to rotation.{} are read",
             name, layers - 1);
@@ -94,8 +95,10 @@ std::map<std::string, Tensor> score(const std::string& folder,
     out["loss"] = written(loss);
     if (options.grad) backward(loss);
   }
-  for (const auto& [name, p] : model->named_parameters()) {
-    if (options.grad) out["grad." + name] = written(p.grad().defined() ? p.grad() : zeros_like(p));
+  if (options.grad) {
+    for (const auto& [name, p] : model->named_parameters()) {
+      out["grad." + name] = written(p.grad().defined() ? p.grad() : zeros_like(p));
+    }
   }
   if (options.trace) {
     const NoGrad scope;

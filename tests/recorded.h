@@ -34,8 +34,11 @@ struct RecordedFile {
   std::map<std::string, Tensor> shared;  // what belongs to no case
 };
 
-/// tests/reference/<name>.safetensors. ctest says where that is by TENET_REFERENCE; without it the
-/// working directory is taken for the repository's root.
+/// tests/reference/<name>. ctest says where that is by TENET_REFERENCE; without it the working
+/// directory is taken for the repository's root.
+std::string reference_path(const std::string& name);
+
+/// The cases of tests/reference/<name>.safetensors.
 RecordedFile load_recorded(const std::string& name);
 
 /// The largest |y - reference| over the largest |reference| (1 if all are 0); infinite if shapes

@@ -74,21 +74,24 @@ Tensor weights_of(const Tensor& scores, const Tensor& log_sum, int axis, Weighin
   return weighing == Weighing::rounded ? exp(scores - log_sum) : softmax(scores, axis);
 }
 
-Tensor number_where(const Tensor& condition, double number, DType dtype) {
-  if (!condition.defined()) return zeros({}, {dtype});
-  return where(condition, number, zeros({}, {dtype, condition.device()}));
+/// a or b, of which either may be undefined.
+Tensor either(const Tensor& a, const Tensor& b) {
+  if (!a.defined() || !b.defined()) return a.defined() ? a : b;
+  return logical_or(a, b);
 }
 
 /// `hidden` and `self` broadcast to the scores and may be undefined, as may `less`, which is taken
-/// from them.
+/// from them. The level is undefined where it is 0.
 Attended attend(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& hidden,
                 const Tensor& self, const Tensor& less, const ChunkOptions& o) {
-  Tensor scores = matmul(q, transpose(k, -2, -1)), level = zeros({}, {scores.dtype(), q.device()});
+  Tensor scores = matmul(q, transpose(k, -2, -1)), level;
   if (less.defined()) scores = scores - less;
-  if (o.hiding == Hiding::add) {
-    const Tensor added = number_where(hidden, hidden_score, scores.dtype()) +
-                         number_where(self, self_score, scores.dtype());
-    if (added.dim() > 0) level = max(added, -1, true);
+  if (o.hiding == Hiding::add && either(hidden, self).defined()) {
+    const Tensor zero = zeros({}, {scores.dtype(), scores.device()});
+    Tensor added = zero;
+    if (hidden.defined()) added = added + where(hidden, hidden_score, zero);
+    if (self.defined()) added = added + where(self, self_score, zero);
+    level = max(added, -1, true);
     scores = scores + (added - level);
   } else {
     if (hidden.defined()) scores = where(hidden, hidden_score, scores);
@@ -99,17 +102,16 @@ Attended attend(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor&
   if (o.dropout > 0) {
     weights = dropout(weights, o.dropout, o.generator ? *o.generator : default_generator());
   }
-  return {matmul(weights, v), squeeze(l, -1), squeeze(expand(level, l.shape()), -1)};
+  if (level.defined()) level = squeeze(expand(level, l.shape()), -1);
+  return {matmul(weights, v), squeeze(l, -1), level};
 }
 
 /// Whether something is hidden from a query at `at` in the key at `seen`, both i64 positions;
 /// `used` (.., 1, window): the keys in use.
 Tensor hidden_keys(const Tensor& at, const Tensor& seen, const Tensor& used, bool causal) {
-  Tensor hidden;
-  if (causal) hidden = less(unsqueeze(at, -1), unsqueeze(seen, -2));
-  if (!used.defined()) return hidden;
-  const Tensor unused = logical_not(unsqueeze(used, -2));
-  return hidden.defined() ? logical_or(hidden, unused) : unused;
+  const Tensor later = causal ? less(unsqueeze(at, -1), unsqueeze(seen, -2)) : Tensor();
+  const Tensor unused = used.defined() ? logical_not(unsqueeze(used, -2)) : Tensor();
+  return either(later, unused);
 }
 
 void check_options(const Tensor& q, const ChunkOptions& o, const char* op) {
@@ -151,8 +153,13 @@ class SortedRounds {
         length_(qk.size(2)),
         rounds_(rotations.size(2)),
         chunks_(length_, rounds_, o),
-        sorted_(lsh_order(qk, rotations, o.factors, o.mask)),
-        position_(remainder_of(sorted_.order)) {}
+        sorted_(lsh_order(qk, rotations, o.factors, o.mask)) {
+    const NoGrad scope;
+    place_ = argsort(sorted_.order, -1);
+    position_ = sorted_.order - quotient(sorted_.order, length_) * length_;
+    at_ = chunks_.cut(position_, 2);
+    seen_ = around(at_);
+  }
 
   /// (B, H, L, K) in sorted order, in chunks: (B, H, n, c, K).
   Tensor gathered(const Tensor& x) const {
@@ -163,74 +170,64 @@ class SortedRounds {
   /// Which keys are hidden, (B, H, n, c, window); may be undefined.
   Tensor hidden() const {
     const NoGrad scope;
-    const Tensor at = chunks_.cut(position_, 2);
-    Tensor used;
+    Tensor used, other;
     if (o_.mask.defined()) {
       used = around(chunks_.cut(take_along(unsqueeze(o_.mask, 1), position_, 2), 2));
     }
-    Tensor hidden = hidden_keys(at, around(at), used, o_.causal);
-    if (!o_.same_bucket) return hidden;
-    const Tensor bucket = chunks_.cut(take_along(sorted_.buckets, sorted_.order, 2), 2);
-    const Tensor other = not_equal(unsqueeze(bucket, -1), unsqueeze(around(bucket), -2));
-    return hidden.defined() ? logical_or(hidden, other) : other;
+    if (o_.same_bucket) {
+      const Tensor bucket = chunks_.cut(take_along(sorted_.buckets, sorted_.order, 2), 2);
+      other = not_equal(unsqueeze(bucket, -1), unsqueeze(around(bucket), -2));
+    }
+    return either(hidden_keys(at_, seen_, used, o_.causal), other);
   }
   /// Which keys are the query's own position.
   Tensor self() const {
     const NoGrad scope;
-    const Tensor at = chunks_.cut(position_, 2);
-    return equal(unsqueeze(at, -1), unsqueeze(around(at), -2));
+    return equal(unsqueeze(at_, -1), unsqueeze(seen_, -2));
   }
   /// log N, N the number of rounds in which the query sees the key's position.
   Tensor log_duplicates(DType dtype) const {
     const NoGrad scope;
-    const Tensor at = chunks_.cut(position_, 2), seen = around(at);
-    Tensor count = zeros({1}, {DType::i64, at.device()});
-    for (int64_t r = 0; r < rounds_; ++r) {
-      const auto of_round = [&](const Tensor& x) {  // (B, H, R L) -> this round's, by position
-        return slice(x, 2, r * length_, (r + 1) * length_);
-      };
-      // Where each position of the round went, and what it is in there.
-      const Tensor place = argsort(of_round(sorted_.order), -1) + r * length_;
-      const Tensor chunk = quotient(place, chunks_.length);
-      const Tensor bucket = of_round(sorted_.buckets);
-      const auto of = [&](const Tensor& x, const Tensor& positions) {
-        Shape flat = position_.shape();
-        flat[2] = positions.numel() / (flat[0] * flat[1]);
-        return reshape(take_along(x, reshape(positions, flat), 2), positions.shape());
-      };
-      const Tensor away = unsqueeze(of(chunk, seen), -2) - unsqueeze(of(chunk, at), -1);
-      Tensor sees = zeros(away.shape(), {DType::boolean, away.device()});
-      for (int64_t s = -chunks_.before; s <= chunks_.after; ++s) {
-        const int64_t shift = std::abs(s) >= chunks_.count ? 0 : s;
-        sees = logical_or(sees, equal(wrapped(away - shift), 0));
-      }
-      if (o_.same_bucket) {
-        sees = logical_and(sees,
-                           equal(unsqueeze(of(bucket, seen), -2), unsqueeze(of(bucket, at), -1)));
-      }
-      count = count + sees.to(DType::i64);
-    }
+    Tensor count = zeros({1}, {DType::i64, at_.device()});
+    for (int64_t r = 0; r < rounds_; ++r) count = count + sees_in_round(r).to(DType::i64);
     return log(maximum(count, 1).to(dtype));
   }
 
   /// (B, H, n, c, ...) by round and position: (B, H, R, L, ...).
   Tensor unsorted(const Tensor& x) const {
-    Shape shape{x.size(0), x.size(1), rounds_ * length_};
-    Tensor place = argsort(sorted_.order, -1);
+    Shape flat{x.size(0), x.size(1), rounds_ * length_},
+        result{x.size(0), x.size(1), rounds_, length_};
+    Tensor place = place_;
     for (int axis = 4; axis < x.dim(); ++axis) {
-      shape.push_back(x.size(axis));
+      flat.push_back(x.size(axis));
+      result.push_back(x.size(axis));
       place = unsqueeze(place, -1);
     }
-    const Tensor flat = take_along(reshape(x, shape), place, 2);
-    Shape result{x.size(0), x.size(1), rounds_, length_};
-    for (int axis = 4; axis < x.dim(); ++axis) result.push_back(x.size(axis));
-    return reshape(flat, result);
+    return reshape(take_along(reshape(x, flat), place, 2), result);
   }
 
  private:
-  Tensor remainder_of(const Tensor& order) const {
-    const NoGrad scope;
-    return order - quotient(order, length_) * length_;
+  /// Whether the query's chunk of round r sees the key's position, which may be another slot of it.
+  Tensor sees_in_round(int64_t r) const {
+    const auto of_round = [&](const Tensor& x) {  // (B, H, R L) -> this round's, by position
+      return slice(x, 2, r * length_, (r + 1) * length_);
+    };
+    const Tensor chunk = quotient(of_round(place_), chunks_.length);
+    const Tensor away = unsqueeze(at(chunk, seen_), -2) - unsqueeze(at(chunk, at_), -1);
+    Tensor sees = zeros(away.shape(), {DType::boolean, away.device()});
+    for (int64_t s = -chunks_.before; s <= chunks_.after; ++s) {
+      const int64_t shift = std::abs(s) >= chunks_.count ? 0 : s;
+      sees = logical_or(sees, equal(wrapped(away - shift), 0));
+    }
+    if (!o_.same_bucket) return sees;
+    const Tensor bucket = of_round(sorted_.buckets);
+    return logical_and(sees,
+                       equal(unsqueeze(at(bucket, seen_), -2), unsqueeze(at(bucket, at_), -1)));
+  }
+  /// x (B, H, L) at positions (B, H, n, m).
+  static Tensor at(const Tensor& x, const Tensor& positions) {
+    const Shape flat{x.size(0), x.size(1), positions.size(2) * positions.size(3)};
+    return reshape(take_along(x, reshape(positions, flat), 2), positions.shape());
   }
   /// x modulo the number of chunks.
   Tensor wrapped(const Tensor& x) const { return x - quotient(x, chunks_.count) * chunks_.count; }
@@ -239,7 +236,9 @@ class SortedRounds {
   int64_t length_, rounds_;
   Chunks chunks_;
   LshOrder sorted_;
-  Tensor position_;
+  Tensor place_;      // (B, H, R L): the slot of each position of each round
+  Tensor position_;   // (B, H, R L): of each slot
+  Tensor at_, seen_;  // positions of the queries (B, H, n, c), and of the keys (B, H, n, window)
 };
 
 }  // namespace
@@ -306,8 +305,11 @@ Tensor chunked_lsh_attention(const Tensor& qk_, const Tensor& v_, const Tensor& 
       rounds.self(), options.count_duplicates ? rounds.log_duplicates(wide) : Tensor(), options);
   const Tensor y = rounds.unsorted(each.y);
   if (rotations.size(2) == 1) return select(y, 2, 0).to(dtype);
-  const Tensor level = rounds.unsorted(each.level);
-  const Tensor l = rounds.unsorted(each.log_sum) + (level - max(level, 2, true));
+  Tensor l = rounds.unsorted(each.log_sum);
+  if (each.level.defined()) {
+    const Tensor level = rounds.unsorted(each.level);
+    l = l + (level - max(level, 2, true));
+  }
   const Tensor weights = weights_of(l, log_sum_of(l, 2, options.weighing), 2, options.weighing);
   return sum(unsqueeze(weights, -1) * y, 2).to(dtype);
 }

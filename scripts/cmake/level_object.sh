@@ -4,8 +4,9 @@
 # Inline functions and templates, ours and the standard library's, are weak symbols: of all copies in a
 # program the linker keeps one for everybody, and one compiled for a newer processor would end up in
 # code that runs on old ones. So the groups that the linker picks from are dissolved and every symbol
-# becomes local but the mutable globals and the templates called ..._kernel, the slots, which are weak:
-# the library's take their place. Initializers move to the section tenet_kernels_LEVEL, where nothing runs them unasked.
+# becomes local but the mutable globals and the templates called ..._kernel, the slots, which are weak: the
+# library's take their place. Initializers move to the section tenet_kernels_LEVEL, where nothing runs them
+# unasked.
 set -eu
 level=$1 output=$2 ld=$3 nm=$4 objcopy=$5
 shift 5

@@ -1,6 +1,7 @@
 /// Promise: a folder that Hugging Face's transformers wrote gives the logits, the loss and the
 /// gradients that transformers gave, recorded by tests/reference/hugging_face_fixtures.py.
 #include <compare.h>
+#include <recorded.h>
 #include <tenet/core/safetensors.h>
 #include <tenet/models/checkpoint.h>
 #include <tenet/models/score.h>
@@ -9,8 +10,6 @@
 
 #include <doctest/doctest.h>
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
 #include <filesystem>
 
 #include "byte_model.h"
@@ -22,26 +21,10 @@ namespace {
 
 using Named = std::map<std::string, Tensor>;
 
-std::string folder_of(const std::string& name) {
-  const char* root = std::getenv("TENET_REFERENCE");
-  return std::string(root ? root : "tests/reference") + "/hugging_face/" + name;
-}
+std::string folder_of(const std::string& name) { return reference_path("hugging_face/" + name); }
 
 Named input_of(const std::string& name) {
   return safetensors::load(folder_of(name) + "/input.safetensors").tensors;
-}
-
-/// The largest |got - want| over the largest |want|; NaN counts as infinite.
-double relative_error(const Tensor& got, const Tensor& want) {
-  REQUIRE(got.shape() == want.shape());
-  const std::vector<double> a = got.to_vector<double>(), b = want.to_vector<double>();
-  double error = 0, size = 1e-3;
-  for (size_t i = 0; i < a.size(); ++i) {
-    const double off = std::abs(a[i] - b[i]);
-    if (!(off <= error)) error = std::isnan(off) ? INFINITY : off;
-    size = std::max(size, std::abs(b[i]));
-  }
-  return error / size;
 }
 
 }  // namespace
@@ -57,7 +40,7 @@ TEST_CASE("models of transformers give its logits, loss and gradients") {
       for (const auto& [key, tensor] : want) {
         CAPTURE(key);
         REQUIRE(got.contains(key));
-        worst = std::max(worst, relative_error(got.at(key), tensor));
+        worst = std::max(worst, recorded_error(got.at(key), tensor));
       }
       MESSAGE(fmt::format("{} {}", name, dtype)
               << ": " << want.size() << " tensors, off by " << worst);

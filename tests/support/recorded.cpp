@@ -25,10 +25,13 @@ std::string RecordedCase::text() const {
   return fmt::format("case {}: {} {}", index, op, args.dump());
 }
 
-RecordedFile load_recorded(const std::string& name) {
+std::string reference_path(const std::string& name) {
   const char* folder = std::getenv("TENET_REFERENCE");
-  const std::string path = folder ? folder : "tests/reference";
-  safetensors::File file = safetensors::load(path + "/" + name + ".safetensors");
+  return std::string(folder ? folder : "tests/reference") + "/" + name;
+}
+
+RecordedFile load_recorded(const std::string& name) {
+  safetensors::File file = safetensors::load(reference_path(name + ".safetensors"));
   RecordedFile result;
   for (const auto& info : nlohmann::json::parse(file.metadata.at("cases"))) {
     const size_t index = result.cases.size();

@@ -37,6 +37,18 @@ Definition::Rows head_of(const Tensor& x, const Tensor& d, int64_t head) {
   return rows;
 }
 
+using Rounds = std::vector<std::vector<int64_t>>;
+
+/// The buckets of one head, by round and position, from those of all.
+Rounds rounds_of(const std::vector<int64_t>& hashed, int64_t head, int64_t rounds, int64_t length) {
+  Rounds buckets;
+  for (int64_t r = 0; r < rounds; ++r) {
+    const auto first = hashed.begin() + (head * rounds + r) * length;
+    buckets.emplace_back(first, first + length);
+  }
+  return buckets;
+}
+
 struct Errors {
   double y = 0, gradient = 0;
 };
@@ -73,11 +85,7 @@ Errors errors_of(const ChunkedLshOptions& o, bool lsh, int64_t rounds, const Siz
         definition.used.push_back(all[static_cast<size_t>(head / size.H * size.L + i)] != 0);
       }
     }
-    std::vector<std::vector<int64_t>> buckets;
-    for (int64_t r = 0; lsh && r < rounds; ++r) {
-      const auto first = hashed.begin() + (head * rounds + r) * size.L;
-      buckets.emplace_back(first, first + size.L);
-    }
+    const auto buckets = lsh ? rounds_of(hashed, head, rounds, size.L) : Rounds();
     const Definition::Rows rows =
         definition.run(head_of(q, dq, head), head_of(k, dk, head), head_of(v, dv, head), buckets);
     for (int64_t i = 0; i < size.L * size.K; ++i) {
@@ -162,11 +170,7 @@ OpReference by_definition(const ChunkedLshOptions& o, bool lsh) {
     const Definition definition{.o = o, .lsh = lsh, .rounds = rounds};
     const Tensor none = zeros(shape, {DType::f64});
     for (int64_t head = 0; head < shape[0] * shape[1]; ++head) {
-      std::vector<std::vector<int64_t>> buckets;
-      for (int64_t r = 0; lsh && r < rounds; ++r) {
-        const auto first = hashed.begin() + (head * rounds + r) * shape[2];
-        buckets.emplace_back(first, first + shape[2]);
-      }
+      const auto buckets = lsh ? rounds_of(hashed, head, rounds, shape[2]) : Rounds();
       const Definition::Rows rows = definition.run(head_of(q, none, head), head_of(k, none, head),
                                                    head_of(v, none, head), buckets);
       for (int64_t i = 0; i < shape[2] * shape[3]; ++i) {
