@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <utility>
 
 namespace tenet::trace {
@@ -27,8 +28,9 @@ std::string Trace::to_string() const {
   std::vector<Line> lines;
   lines.reserve(by_name.size());
   for (auto& [key, line] : by_name) lines.push_back(std::move(line));
-  std::stable_sort(lines.begin(), lines.end(),
-                   [](const Line& a, const Line& b) { return a.time > b.time; });
+  std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
+    return std::tie(b.time, a.kind, a.name) < std::tie(a.time, b.kind, b.name);
+  });
   std::string text =
       fmt::format("{:<12}{:<28}{:>8}{:>12}{:>18}\n", "kind", "name", "count", "ms", "peak bytes");
   for (const Line& line : lines) {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <tenet/core/grad_mode.h>
 #include <tenet/core/replay.h>
 #include <tenet/models/reformer.h>
 #include <tenet/nn/activation.h>
@@ -87,6 +88,19 @@ void check_tokens(const Tensor& tokens, const ReformerConfig& config) {
   check(tokens.size(1) <= config.max_position_embeddings,
         "reformer: length {} exceeds the model's {} positions", tokens.size(1),
         config.max_position_embeddings);
+}
+
+/// One more than the last token in use, of each row.
+std::vector<int64_t> used_counts(const Tensor& tokens, const Tensor& mask) {
+  const int64_t rows = tokens.size(0), length = tokens.size(1);
+  std::vector<int64_t> counts(static_cast<size_t>(rows), length);
+  if (!mask.defined()) return counts;
+  const std::vector<int64_t> used = mask.to_vector<int64_t>();
+  for (int64_t b = 0; b < rows; ++b) {
+    int64_t& count = counts[static_cast<size_t>(b)];
+    while (count > 0 && used[static_cast<size_t>(b * length + count - 1)] == 0) --count;
+  }
+  return counts;
 }
 
 }  // namespace
@@ -178,9 +192,9 @@ Tensor Reformer::embedded(const Tensor& tokens, const Tensor& positions) const {
   check(positions.shape() == tokens.shape() && positions.dtype() == DType::i64,
         "reformer: positions are {} {}, tokens {} need i64 {}", positions.dtype(),
         positions.shape(), tokens.shape(), tokens.shape());
-  const int64_t length = max(positions).item<int64_t>() + 1;
-  const Tensor rows = index_select(position_vectors(length), 0, reshape(positions, {-1}));
-  return words + dropout_(reshape(rows, words.shape()));
+  const Tensor places =
+      axial_positions_ ? (*axial_positions_)(positions) : (*learned_positions_)(positions);
+  return words + dropout_(places);
 }
 
 std::vector<nn::LayerCall> Reformer::layer_calls(const ReformerCall& call,
@@ -193,6 +207,7 @@ std::vector<nn::LayerCall> Reformer::layer_calls(const ReformerCall& call,
     nn::LayerCall& layer = calls.emplace_back();
     layer.mask = mask;
     layer.hashes = call.hashes;
+    if (call.cache) layer.cache = &call.cache->layers_[static_cast<size_t>(i)];
     if (!call.rotations.empty()) layer.rotations = call.rotations[static_cast<size_t>(i)];
     if (call.observe) {
       layer.observe = [i, observe = call.observe](std::string_view name, const Tensor& value) {
@@ -203,13 +218,50 @@ std::vector<nn::LayerCall> Reformer::layer_calls(const ReformerCall& call,
   return calls;
 }
 
-Tensor Reformer::streams(const Tensor& tokens, const ReformerCall& call) {
+void Reformer::check_call(const Tensor& tokens, const ReformerCall& call) const {
   check_tokens(tokens, config_);
-  if (call.mask.defined()) {
-    check(call.mask.shape() == tokens.shape() && call.mask.dtype() == DType::boolean,
-          "reformer: the mask is {} {}, tokens {} need boolean {}", call.mask.dtype(),
-          call.mask.shape(), tokens.shape(), tokens.shape());
+  if (!call.mask.defined()) return;
+  check(call.mask.shape() == tokens.shape() && call.mask.dtype() == DType::boolean,
+        "reformer: the mask is {} {}, tokens {} need boolean {}", call.mask.dtype(),
+        call.mask.shape(), tokens.shape(), tokens.shape());
+}
+
+/// The streams of tokens that follow those which the cache has seen.
+Tensor Reformer::continued(const Tensor& tokens, const ReformerCall& call) {
+  ReformerCache& cache = *call.cache;
+  check(!training() && !grad_enabled(),
+        "reformer: a cache is for evaluation; call eval() and use NoGrad");
+  check(config_.is_decoder && !config_.has_chunks(),
+        "reformer: nothing can be kept of earlier tokens by {}; evaluate the whole sequence",
+        config_.is_decoder ? fmt::format("preset {}", config_.lsh_preset) : "an encoder");
+  check(!call.positions.defined(), "reformer: positions are given, but the cache counts them");
+  const int64_t rows = tokens.size(0), length = tokens.size(1);
+  if (cache.lengths_.empty()) {
+    cache.lengths_.resize(static_cast<size_t>(rows));
+    cache.layers_.resize(static_cast<size_t>(config_.layers()));
   }
+  check(cache.rows() == rows && std::ssize(cache.layers_) == config_.layers(),
+        "reformer: the cache holds {} sequences of {} layers, tokens are {}, the model has {}",
+        cache.rows(), cache.layers_.size(), tokens.shape(), config_.layers());
+  const std::vector<int64_t> counts = used_counts(tokens, call.mask);
+  std::vector<int64_t> positions;
+  for (size_t b = 0; b < counts.size(); ++b) {
+    check(cache.lengths_[b] + counts[b] <= config_.max_position_embeddings,
+          "reformer: row {} gets {} tokens after {}, the model has {} positions", b, counts[b],
+          cache.lengths_[b], config_.max_position_embeddings);
+    for (int64_t i = 0; i < length; ++i) {
+      positions.push_back(i < counts[b] ? cache.lengths_[b] + i : 0);
+    }
+  }
+  const Tensor places = from_vector(positions, tokens.shape(), {DType::i64, tokens.device()});
+  auto [y1, y2] = (*layers_)(embedded(tokens, places), layer_calls(call, call.mask));
+  for (size_t b = 0; b < counts.size(); ++b) cache.lengths_[b] += counts[b];
+  return concatenate({y1, y2}, -1);
+}
+
+Tensor Reformer::streams(const Tensor& tokens, const ReformerCall& call) {
+  check_call(tokens, call);
+  if (call.cache) return continued(tokens, call);
   const int64_t length = tokens.size(1), padded = config_.padded_length(length);
   check(padded <= config_.max_position_embeddings,
         "reformer: length {}, padded to {}, exceeds the model's {} positions", length, padded,
@@ -237,9 +289,16 @@ Tensor Reformer::logits(const Tensor& tokens, const ReformerCall& call) {
   return head_(hidden(tokens, call));
 }
 
-Tensor Reformer::next_logits(const Tensor& tokens) {
-  const Tensor all = streams(tokens, {});
-  return head_(norm_(select(all, 1, all.size(1) - 1)));
+Tensor Reformer::next_logits(const Tensor& tokens, const ReformerCall& call) {
+  const Tensor all = streams(tokens, call);
+  std::vector<int64_t> last;
+  for (const int64_t count : used_counts(tokens, call.mask)) {
+    check(count > 0, "reformer: row {} has no token in use, so nothing follows", last.size());
+    last.push_back(std::ssize(last) * tokens.size(1) + count - 1);
+  }
+  const Tensor rows = reshape(all, {-1, all.size(2)});
+  const Tensor index = from_vector(last, {tokens.size(0)}, {DType::i64, tokens.device()});
+  return head_(norm_(index_select(rows, 0, index)));
 }
 
 Tensor Reformer::loss(const Tensor& tokens, const Tensor& targets, const ReformerCall& call) {

@@ -5,6 +5,7 @@
 /// (`reformer.encoder.layers.0.attention.self_attention.query_key.weight`).
 #pragma once
 
+#include <tenet/models/reformer_cache.h>
 #include <tenet/models/reformer_config.h>
 #include <tenet/nn/dropout.h>
 #include <tenet/nn/embedding.h>
@@ -31,6 +32,9 @@ struct ReformerCall {
   /// Hash rotations to use instead of drawn ones, one for each layer, undefined where drawn; empty:
   /// all drawn.
   std::vector<Tensor> rotations = {};
+  /// The tokens follow those of the calls before with this cache, if any; the mask's used tokens
+  /// then come first in each row, and positions are counted by the cache.
+  ReformerCache* cache = nullptr;
   /// Is shown "emb" and of each layer "attn.0", "x1.0", "x2.0", "buckets.0", "order.0" (of LSH
   /// presets that have chunks).
   std::function<void(const std::string& name, const Tensor& value)> observe = {};
@@ -49,8 +53,8 @@ class Reformer : public nn::Module {
   Tensor hidden(const Tensor& tokens, const ReformerCall& call = {});
   /// tokens [B, L] -> [B, L, V]
   Tensor logits(const Tensor& tokens, const ReformerCall& call = {});
-  /// tokens [B, L] -> [B, V]: the logits of what follows the last token.
-  Tensor next_logits(const Tensor& tokens);
+  /// tokens [B, L] -> [B, V]: the logits of what follows each row's last token in use.
+  Tensor next_logits(const Tensor& tokens, const ReformerCall& call = {});
   /// Mean cross-entropy in nats of targets [B, L] (-100 is not scored); never holds [B, L, V].
   Tensor loss(const Tensor& tokens, const Tensor& targets, const ReformerCall& call = {});
 
@@ -65,8 +69,10 @@ class Reformer : public nn::Module {
   static ReformerConfig checked(ReformerConfig config);
   /// Both streams after the last layer, [B, L, 2 D].
   Tensor streams(const Tensor& tokens, const ReformerCall& call);
+  Tensor continued(const Tensor& tokens, const ReformerCall& call);
   Tensor position_vectors(int64_t length) const;
   Tensor embedded(const Tensor& tokens, const Tensor& positions) const;
+  void check_call(const Tensor& tokens, const ReformerCall& call) const;
   std::vector<nn::LayerCall> layer_calls(const ReformerCall& call, const Tensor& mask) const;
   void add_layer(int64_t index, Generator& generator);
 

@@ -16,9 +16,10 @@ struct EvalFlags {
 };
 
 struct GenerateFlags {
-  std::string model, prompt;
-  SamplingOptions sampling;
-  bool tokens_given = false;
+  std::string model;
+  std::vector<std::string> prompts, stops;
+  GenerationOptions options;
+  bool tokens_given = false, anew = false;
   uint64_t seed = 0;
 };
 
@@ -43,17 +44,42 @@ void run_eval(const EvalFlags& flags) {
              score.bits_per_byte, with_commas(score.bytes), flags.part, length);
 }
 
+/// The byte that a --stop names: a character, or \\n, \\t, \\r, \\0.
+int64_t stop_byte(const std::string& text) {
+  if (text.size() == 1) return static_cast<uint8_t>(text[0]);
+  if (text == "\\n") return '\n';
+  if (text == "\\t") return '\t';
+  if (text == "\\r") return '\r';
+  check(text == "\\0", "generate: --stop {}; give one byte, or \\n, \\t, \\r, \\0", text);
+  return 0;
+}
+
+/// The options of a call; where --tokens is not given, what the positions leave room for.
+GenerationOptions options_of(const GenerateFlags& flags, const ReformerConfig& config) {
+  GenerationOptions options = flags.options;
+  options.cache = !flags.anew;
+  for (const std::string& stop : flags.stops) options.stop.push_back(stop_byte(stop));
+  if (flags.tokens_given) return options;
+  for (const std::string& prompt : flags.prompts) {
+    const int64_t left = config.max_position_embeddings - std::ssize(prompt);
+    options.tokens = std::clamp<int64_t>(left, 0, options.tokens);
+  }
+  return options;
+}
+
 void run_generate(const GenerateFlags& flags) {
   const std::unique_ptr<Reformer> model = load_model(flags.model);
-  SamplingOptions sampling = flags.sampling;
-  if (!flags.tokens_given) {
-    const int64_t left = model->config().max_position_embeddings - std::ssize(flags.prompt);
-    sampling.tokens = std::clamp<int64_t>(left, 0, sampling.tokens);
-  }
-  check_generation(model->config(), flags.prompt, sampling);
+  const GenerationOptions options = options_of(flags, model->config());
   Generator generator(flags.seed);
-  std::fputs(flags.prompt.c_str(), stdout);
-  generate(*model, flags.prompt, sampling, generator, [](char byte) {
+  if (flags.prompts.size() > 1) {
+    const std::vector<std::string> texts = generate(*model, flags.prompts, options, generator);
+    for (size_t i = 0; i < texts.size(); ++i) fmt::print("{}{}\n", flags.prompts[i], texts[i]);
+    return;
+  }
+  const std::string& prompt = flags.prompts.at(0);
+  check_generation(model->config(), prompt, options);
+  std::fwrite(prompt.data(), 1, prompt.size(), stdout);
+  generate(*model, prompt, options, generator, [](char byte) {
     std::fputc(byte, stdout);
     std::fflush(stdout);
   });
@@ -79,17 +105,28 @@ void add_eval(CLI::App& app) {
 void add_generate(CLI::App& app) {
   auto flags = std::make_shared<GenerateFlags>();
   CLI::App* generate = app.add_subcommand("generate", "Continue a prompt.");
-  SamplingOptions& sampling = flags->sampling;
+  GenerationOptions& options = flags->options;
   generate->add_option("--model", flags->model, "checkpoint folder")->required();
-  generate->add_option("--prompt", flags->prompt, "text to continue")->required();
+  generate->add_option("--prompt", flags->prompts, "text to continue; several are one batch")
+      ->required();
   auto* tokens =
-      generate->add_option("--tokens", sampling.tokens, "bytes to add")->capture_default_str();
-  generate->add_option("--temperature", sampling.temperature, "0 takes the most probable byte")
+      generate->add_option("--tokens", options.tokens, "bytes to add")->capture_default_str();
+  generate->add_option("--temperature", options.temperature, "0 takes the most probable byte")
       ->capture_default_str();
-  generate->add_option("--top-k", sampling.top_k, "keep the k most probable bytes; 0 keeps all")
+  generate->add_option("--top-k", options.top_k, "keep the k most probable bytes; 0 keeps all")
       ->capture_default_str();
-  generate->add_option("--top-p", sampling.top_p, "keep bytes up to this total probability")
+  generate->add_option("--top-p", options.top_p, "keep bytes up to this total probability")
       ->capture_default_str();
+  generate->add_option("--stop", flags->stops, "byte at which a text ends, such as \\n");
+  generate
+      ->add_option("--beams", options.beams,
+                   "above 1, beam search for the most probable text of --tokens bytes")
+      ->capture_default_str();
+  generate
+      ->add_option("--length-penalty", options.length_penalty,
+                   "beams compare by log probability / length^penalty")
+      ->capture_default_str();
+  generate->add_flag("--no-cache", flags->anew, "evaluate the whole text for every byte");
   generate->add_option("--seed", flags->seed, "seed of the draws")->capture_default_str();
   generate->callback([flags, tokens] {
     flags->tokens_given = tokens->count() > 0;

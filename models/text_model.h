@@ -3,6 +3,7 @@
 
 #include <tenet/core/generator.h>
 #include <tenet/models/byte_text.h>
+#include <tenet/models/generation.h>
 #include <tenet/models/reformer.h>
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tenet {
 
@@ -36,26 +38,18 @@ struct TextScore {
 TextScore evaluate(Reformer& model, std::span<const uint8_t> text, int64_t length, int64_t rows = 1,
                    const std::function<void(double)>& progress = {});
 
-/// How a text is continued.
-struct SamplingOptions {
-  int64_t tokens = 256;      // how many to add
-  double temperature = 1.0;  // 0 takes the most probable token
-  int64_t top_k = 0;         // keep the k most probable; 0 keeps all
-  double top_p = 1.0;        // keep the fewest tokens whose probabilities add up to p
-};
-
-/// One token drawn from `logits` [V], which stands for a byte: `byte_offset` to `byte_offset` +
-/// 255. Error: a logit that is not finite.
-int64_t sample(const Tensor& logits, const SamplingOptions& options, int64_t byte_offset,
-               Generator& generator);
-
 /// Error: check_byte_model's, the prompt is empty, an option is out of range, or prompt and new
 /// tokens together are longer than the model's positions.
 void check_generation(const ReformerConfig& config, const std::string& prompt,
-                      const SamplingOptions& options);
+                      const GenerationOptions& options);
 
-/// Continues `prompt`, handing each new byte to `emit`. Error: check_generation's and sample's.
-void generate(Reformer& model, const std::string& prompt, const SamplingOptions& options,
+/// Continues `prompt`, handing each new byte to `emit`. options.range is set to the bytes, and
+/// options.stop are bytes. Error: check_generation's and sample()'s.
+void generate(Reformer& model, const std::string& prompt, const GenerationOptions& options,
               Generator& generator, const std::function<void(char)>& emit);
+
+/// What follows each of the prompts: generate() in models/generation.h for texts.
+std::vector<std::string> generate(Reformer& model, const std::vector<std::string>& prompts,
+                                  const GenerationOptions& options, Generator& generator);
 
 }  // namespace tenet

@@ -76,6 +76,13 @@ ChunkedLshOptions chunked_options(AttentionPreset preset) {
   return o;
 }
 
+void check_no_cache(const LayerCall& call, AttentionPreset preset, const char* module) {
+  check(call.cache == nullptr,
+        "{}: later tokens move the chunks of preset {}, so nothing can be kept of earlier ones; "
+        "evaluate the whole sequence",
+        module, to_string(preset));
+}
+
 }  // namespace
 
 const char* to_string(AttentionPreset preset) { return preset_names[static_cast<size_t>(preset)]; }
@@ -96,8 +103,12 @@ MultiHeadAttention::MultiHeadAttention(MultiHeadAttentionOptions options, Genera
 }
 
 Tensor MultiHeadAttention::operator()(const Tensor& x, const Tensor& mask) {
+  return (*this)(x, LayerCall{.mask = mask});
+}
+
+Tensor MultiHeadAttention::operator()(const Tensor& x, const LayerCall& call) {
   check_input(x, options_.size.d_model, "input", "multi_head_attention");
-  return attend(x, x, mask);
+  return attend(x, x, call);
 }
 
 Tensor MultiHeadAttention::operator()(const Tensor& x, const Tensor& memory, const Tensor& mask) {
@@ -105,21 +116,22 @@ Tensor MultiHeadAttention::operator()(const Tensor& x, const Tensor& memory, con
         "multi_head_attention: memory cannot be attended to with {}",
         options_.shared_qk ? "shared_qk" : "causal");
   check_input(x, options_.size.d_model, "input", "multi_head_attention");
-  return attend(x, memory, mask);
+  return attend(x, memory, LayerCall{.mask = mask});
 }
 
-Tensor MultiHeadAttention::attend(const Tensor& x, const Tensor& memory, const Tensor& mask) {
+Tensor MultiHeadAttention::attend(const Tensor& x, const Tensor& memory, const LayerCall& call) {
   check_input(memory, options_.d_memory > 0 ? options_.d_memory : options_.size.d_model, "memory",
               "multi_head_attention");
   const Tensor q = split_heads(query_(x), options_.size);
   const Tensor k = options_.shared_qk ? q : split_heads((*key_)(memory), options_.size);
   const Tensor v = split_heads(value_(memory), options_.size);
-  return output_(merge_heads(attention(q, k, v,
-                                       {.causal = options_.causal,
-                                        .normalize_keys = options_.shared_qk,
-                                        .exclude_self = options_.shared_qk,
-                                        .mask = mask,
-                                        .dropout = training() ? options_.dropout : 0})));
+  const AttentionOptions o{.causal = options_.causal,
+                           .normalize_keys = options_.shared_qk,
+                           .exclude_self = options_.shared_qk,
+                           .mask = call.mask,
+                           .dropout = training() ? options_.dropout : 0};
+  return output_(
+      merge_heads(call.cache ? call.cache->attention(q, k, v, o) : attention(q, k, v, o)));
 }
 
 void MultiHeadAttention::fields(Fields& f) {
@@ -143,26 +155,37 @@ LocalSelfAttention::LocalSelfAttention(LocalSelfAttentionOptions options, Genera
       output_(output_projection(options_, generator)) {}
 
 Tensor LocalSelfAttention::operator()(const Tensor& x, const Tensor& mask) {
+  return (*this)(x, LayerCall{.mask = mask});
+}
+
+Tensor LocalSelfAttention::operator()(const Tensor& x, const LayerCall& call) {
   check_input(x, options_.size.d_model, "input", "local_self_attention");
   const Tensor q = split_heads(query_(x), options_.size);
   const Tensor k = split_heads(key_(x), options_.size);
   const Tensor v = split_heads(value_(x), options_.size);
-  if (options_.preset != AttentionPreset::windowed) {
-    ChunkOptions o = chunked_options(options_.preset);
-    o.chunk = options_.chunk;
-    o.before = options_.chunks_before, o.after = options_.chunks_after;
-    o.causal = options_.causal;
-    o.mask = mask;
-    o.dropout = training() ? options_.dropout : 0;
-    return output_(merge_heads(chunked_local_attention(q, k, v, o)));
+  return output_(merge_heads(attend(q, k, v, call)));
+}
+
+Tensor LocalSelfAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v,
+                                  const LayerCall& call) const {
+  const double dropout = training() ? options_.dropout : 0;
+  if (options_.preset == AttentionPreset::windowed) {
+    const LocalAttentionOptions o{.chunk = options_.chunk,
+                                  .before = options_.chunks_before,
+                                  .after = options_.chunks_after,
+                                  .causal = options_.causal,
+                                  .mask = call.mask,
+                                  .dropout = dropout};
+    return call.cache ? call.cache->local_attention(q, k, v, o) : local_attention(q, k, v, o);
   }
-  return output_(merge_heads(local_attention(q, k, v,
-                                             {.chunk = options_.chunk,
-                                              .before = options_.chunks_before,
-                                              .after = options_.chunks_after,
-                                              .causal = options_.causal,
-                                              .mask = mask,
-                                              .dropout = training() ? options_.dropout : 0})));
+  ChunkOptions o = chunked_options(options_.preset);
+  check_no_cache(call, options_.preset, "local_self_attention");
+  o.chunk = options_.chunk;
+  o.before = options_.chunks_before, o.after = options_.chunks_after;
+  o.causal = options_.causal;
+  o.mask = call.mask;
+  o.dropout = dropout;
+  return chunked_local_attention(q, k, v, o);
 }
 
 void LocalSelfAttention::fields(Fields& f) {
@@ -212,7 +235,8 @@ Tensor LshSelfAttention::operator()(const Tensor& x, const LayerCall& call) {
                          : evaluates     ? options_.evaluation_hashes
                                          : options_.hashes;
   Tensor rotations = call.rotations.defined() ? call.rotations : rotations_;
-  if (!rotations.defined()) rotations = draw_rotations(rounds, x.device());
+  const bool kept = call.cache != nullptr && call.cache->rows() > 0;
+  if (!rotations.defined() && !kept) rotations = draw_rotations(rounds, x.device());
   const Tensor qk = split_heads(query_key_(x), options_.size);
   const Tensor v = split_heads(value_(x), options_.size);
   return output_(merge_heads(attend(qk, v, rotations, call)));
@@ -222,13 +246,15 @@ Tensor LshSelfAttention::attend(const Tensor& qk, const Tensor& v, const Tensor&
                                 const LayerCall& call) const {
   const double dropout = training() ? options_.dropout : 0;
   if (options_.preset == AttentionPreset::windowed) {
-    return lsh_attention(qk, v, rotations,
-                         {.factors = options_.num_buckets,
-                          .window = options_.window,
-                          .causal = options_.causal,
-                          .mask = call.mask,
-                          .dropout = dropout});
+    const LshAttentionOptions o{.factors = options_.num_buckets,
+                                .window = options_.window,
+                                .causal = options_.causal,
+                                .mask = call.mask,
+                                .dropout = dropout};
+    return call.cache ? call.cache->lsh_attention(qk, v, rotations, o)
+                      : lsh_attention(qk, v, rotations, o);
   }
+  check_no_cache(call, options_.preset, "lsh_self_attention");
   ChunkedLshOptions o = chunked_options(options_.preset);
   o.chunk = options_.window;
   o.before = options_.chunks_before, o.after = options_.chunks_after;

@@ -55,7 +55,7 @@ class MultiHeadAttention : public Module {
 
   /// Self-attention. `mask` (B, L), boolean: which positions may be seen; undefined: all.
   Tensor operator()(const Tensor& x, const Tensor& mask = {});
-  Tensor operator()(const Tensor& x, const LayerCall& call) { return (*this)(x, call.mask); }
+  Tensor operator()(const Tensor& x, const LayerCall& call);
   /// Attention of x (B, L, D) to `memory` (B, M, d_memory) under a mask (B, M). Error if the module
   /// is causal or shared_qk.
   Tensor operator()(const Tensor& x, const Tensor& memory, const Tensor& mask);
@@ -63,7 +63,7 @@ class MultiHeadAttention : public Module {
   std::string describe() const override;
 
  private:
-  Tensor attend(const Tensor& x, const Tensor& memory, const Tensor& mask);
+  Tensor attend(const Tensor& x, const Tensor& memory, const LayerCall& call);
 
   MultiHeadAttentionOptions options_;
   Linear query_;  // also the keys if shared
@@ -90,11 +90,13 @@ class LocalSelfAttention : public Module {
 
   /// Self-attention. `mask` (B, L), boolean: which positions may be seen; undefined: all.
   Tensor operator()(const Tensor& x, const Tensor& mask = {});
-  Tensor operator()(const Tensor& x, const LayerCall& call) { return (*this)(x, call.mask); }
+  Tensor operator()(const Tensor& x, const LayerCall& call);
   void fields(Fields& f) override;
   std::string describe() const override;
 
  private:
+  Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, const LayerCall& call) const;
+
   LocalSelfAttentionOptions options_;
   Linear query_, key_, value_, output_;
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tenet/core/tensor.h>
+#include <tenet/ops/attention/attention_cache.h>
 
 #include <cstdint>
 #include <functional>
@@ -15,6 +16,9 @@ struct LayerCall {
   int64_t hashes = 0;  // rounds of LSH attention; 0: as many as the module has
   Tensor rotations =
       {};  // of LSH attention, (H, K, R, sum(num_buckets) / 2), instead of drawn ones
+  /// What attention keeps of earlier positions, which those of this call follow; null: there are
+  /// none. Causal, in evaluation, under NoGrad, and of preset windowed.
+  AttentionCache* cache = nullptr;
   /// Is shown what the layer computes, by name, for tests and teaching.
   std::function<void(std::string_view name, const Tensor& value)> observe = {};
 };

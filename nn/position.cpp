@@ -3,12 +3,13 @@
 #include <tenet/nn/init.h>
 #include <tenet/nn/position.h>
 #include <tenet/ops/concatenate.h>
+#include <tenet/ops/embedding.h>
+#include <tenet/ops/reduce.h>
 #include <tenet/ops/views.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
-
-#include <algorithm>
 #include <numeric>
 
 namespace tenet::nn {
@@ -33,6 +34,14 @@ Tensor harmonic_parameter(Shape shape, int64_t size, double std) {
   return weight;
 }
 
+void check_positions(const Tensor& positions, int64_t count) {
+  check(positions.dtype() == DType::i64, "positions: dtype {}; give i64", positions.dtype());
+  if (positions.numel() == 0) return;
+  const auto low = min(positions).item<int64_t>(), high = max(positions).item<int64_t>();
+  check(low >= 0 && high < count, "positions: {} is outside 0 to {}", low < 0 ? low : high,
+        count - 1);
+}
+
 }  // namespace
 
 LearnedPositionalEmbedding::LearnedPositionalEmbedding(int64_t max_positions, int64_t d_model,
@@ -47,6 +56,11 @@ Tensor LearnedPositionalEmbedding::operator()(int64_t length) const {
   check(length <= table_.size(0), "positions: length {} exceeds {} positions", length,
         table_.size(0));
   return slice(table_, 0, 0, length);
+}
+
+Tensor LearnedPositionalEmbedding::operator()(const Tensor& positions) const {
+  check_positions(positions, table_.size(0));
+  return embedding(table_, positions);
 }
 
 void LearnedPositionalEmbedding::fields(Fields& f) { f.parameter("embedding.weight", table_); }
@@ -95,6 +109,23 @@ Tensor AxialPositionalEmbedding::operator()(int64_t length) const {
   const int64_t width = std::reduce(widths_.begin(), widths_.end());
   const Tensor all = reshape(concatenate(parts, -1), {grid.numel(), width});
   return slice(all, 0, 0, length);
+}
+
+Tensor AxialPositionalEmbedding::operator()(const Tensor& positions) const {
+  const Shape grid{std::span<const int64_t>(shape_)};
+  check_positions(positions, grid.numel());
+  const std::vector<int64_t> all = positions.to_vector<int64_t>();
+  Tensors parts;
+  int64_t below = grid.numel();
+  for (size_t k = 0; k < weights_.size(); ++k) {
+    below /= shape_[k];
+    std::vector<int64_t> index;
+    for (const int64_t position : all) index.push_back(position / below % shape_[k]);
+    const Tensor rows = reshape(weights_[k], {shape_[k], widths_[k]});
+    parts.push_back(
+        embedding(rows, from_vector(index, positions.shape(), {DType::i64, positions.device()})));
+  }
+  return concatenate(parts, -1);
 }
 
 void AxialPositionalEmbedding::fields(Fields& f) { f.parameter("weights", weights_); }

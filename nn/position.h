@@ -18,6 +18,8 @@ class LearnedPositionalEmbedding : public Module {
 
   /// Rows 0 to length - 1, (L, D). Error: longer than the table.
   Tensor operator()(int64_t length) const;
+  /// The rows of i64 positions (...), (..., D). Error: one outside the table.
+  Tensor operator()(const Tensor& positions) const;
   void fields(Fields& f) override;
   std::string describe() const override;
 
@@ -42,6 +44,8 @@ class AxialPositionalEmbedding : public Module {
 
   /// The first `length` vectors, (L, D), for any length up to the product of the sizes.
   Tensor operator()(int64_t length) const;
+  /// The vectors of i64 positions (...), (..., D). Error: one outside the grid.
+  Tensor operator()(const Tensor& positions) const;
   void fields(Fields& f) override;
   std::string describe() const override;
 

@@ -115,6 +115,21 @@ void lsh_attention_cpu(const LshForward& a) {
   });
 }
 
+void lsh_step_cpu(const LshStep& a) {
+  dispatch(FloatTypes{}, a.q.dtype, "lsh_attention", [&]<class T>() {
+    using In = Operand<T>;
+    const In q(a.q, In::Use::in), own(a.own, In::Use::in);
+    In y(a.y, In::Use::out);
+    const auto kept = [](const View& x) {
+      return tiles::HeadView<const T>{x.as<const T>(), x.strides[0], x.strides[1], x.strides[2]};
+    };
+    tiles::lsh_step<Compute<T>, T>(
+        shape_of(a.k, a.seen, a.plan),
+        {q.read(), own.read(), kept(a.k), kept(a.v), a.seen.as<const int32_t>()}, y.heads());
+    y.finish();
+  });
+}
+
 void lsh_attention_backward_cpu(const LshBackward& a) {
   dispatch(FloatTypes{}, a.qk.dtype, "lsh_attention", [&]<class T>() {
     using In = Operand<T>;
@@ -137,11 +152,13 @@ void lsh_attention_backward_cpu(const LshBackward& a) {
 Kernel<void(View, View, View, const std::vector<int64_t>&)> lsh_hash_kernel{"lsh_hash"};
 Kernel<void(const LshSort&)> lsh_sort_kernel{"lsh_sort"};
 Kernel<void(const LshForward&)> lsh_attention_kernel{"lsh_attention"};
+Kernel<void(const LshStep&)> lsh_step_kernel{"lsh_attention"};
 Kernel<void(const LshBackward&)> lsh_attention_backward_kernel{"lsh_attention_backward"};
 const bool lsh_attention_filled =
     lsh_hash_kernel.fill(Device::Kind::cpu, &lsh_hash_cpu) &&
     lsh_sort_kernel.fill(Device::Kind::cpu, &lsh_sort_cpu) &&
     lsh_attention_kernel.fill(Device::Kind::cpu, &lsh_attention_cpu) &&
+    lsh_step_kernel.fill(Device::Kind::cpu, &lsh_step_cpu) &&
     lsh_attention_backward_kernel.fill(Device::Kind::cpu, &lsh_attention_backward_cpu);
 
 }  // namespace detail

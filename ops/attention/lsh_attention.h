@@ -63,6 +63,13 @@ struct LshForward {
   View y, log_sum, qk, v, order, mask;
   LshPlan plan;
 };
+/// One new position: q and own (B, H, 1, K) are its query and value, k and v (B, H, L, K) those of
+/// all so far, seen (B, H, R, window), i32, the positions that it sees in each round, rising, then
+/// -1.
+struct LshStep {
+  View y, q, own, k, v, seen;
+  LshPlan plan;
+};
 struct LshBackward {
   View dqk, dv, y, dy, log_sum, qk, v, order, mask;
   LshPlan plan;
@@ -71,6 +78,7 @@ extern Kernel<void(View bucket, View qk, View rotations, const std::vector<int64
     lsh_hash_kernel;
 extern Kernel<void(const LshSort&)> lsh_sort_kernel;
 extern Kernel<void(const LshForward&)> lsh_attention_kernel;
+extern Kernel<void(const LshStep&)> lsh_step_kernel;
 extern Kernel<void(const LshBackward&)> lsh_attention_backward_kernel;
 
 }  // namespace detail

@@ -1,4 +1,5 @@
 #include <tenet/core/grad_mode.h>
+#include <tenet/models/generation.h>
 #include <tenet/models/text_model.h>
 #include <tenet/ops/views.h>
 
@@ -18,7 +19,7 @@ std::span<const uint8_t> as_bytes(const std::string& text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
 
-std::string continuation(Reformer& model, const std::string& prompt, SamplingOptions options,
+std::string continuation(Reformer& model, const std::string& prompt, GenerationOptions options,
                          uint64_t seed = 1) {
   Generator generator(seed);
   std::string text;
@@ -104,7 +105,7 @@ TEST_CASE("greedy generation takes the most probable byte of the teacher-forced 
 
 TEST_CASE("generation is a function of the seed") {
   Reformer model(byte_config());
-  const SamplingOptions options{.tokens = 20};
+  const GenerationOptions options{.tokens = 20};
   CHECK(continuation(model, "a", options, 1) == continuation(model, "a", options, 1));
   CHECK(continuation(model, "a", options, 1) != continuation(model, "a", options, 2));
   CHECK(continuation(model, "a", {.tokens = 0}).empty());
@@ -112,7 +113,7 @@ TEST_CASE("generation is a function of the seed") {
 
 TEST_CASE("prompts and options that cannot be") {
   Reformer model(byte_config());
-  const auto error = [&](const std::string& prompt, SamplingOptions options) {
+  const auto error = [&](const std::string& prompt, GenerationOptions options) {
     return error_of([&] { continuation(model, prompt, options); });
   };
   CHECK(error("", {}) == "generate: the prompt is empty; give at least one character");
@@ -174,9 +175,9 @@ TEST_CASE("sample draws bytes only") {
   x[257] = 5;
   Generator generator(3);
   const Tensor logits = from_vector(x, {300});
-  CHECK(sample(logits, {.temperature = 0}, 2, generator) == 257);
+  CHECK(sample(logits, {.temperature = 0, .range = {2, 256}}, generator) == 257);
   for (int i = 0; i < 2000; ++i) {
-    const int64_t token = sample(logits, {}, 2, generator);
+    const int64_t token = sample(logits, {.range = {2, 256}}, generator);
     CHECK((token >= 2 && token <= 257));
   }
 }
@@ -186,11 +187,12 @@ TEST_CASE("sample draws from the softmax, cut to top-k and top-p") {
   std::vector<float> x;
   for (float value : p) x.push_back(std::log(value));
   const Tensor logits = from_vector(x, {6});
-  const auto shares = [&](const SamplingOptions& options) {
+  const auto shares = [&](GenerationOptions options) {
+    options.range = {2, 4};
     Generator generator(3);
     std::vector<double> count(6);
     for (int i = 0; i < 20000; ++i)
-      count[static_cast<size_t>(sample(logits, options, 2, generator))] += 1 / 20000.0;
+      count[static_cast<size_t>(sample(logits, options, generator))] += 1 / 20000.0;
     return count;
   };
   const auto close = [](const std::vector<double>& a, const std::vector<double>& b) {

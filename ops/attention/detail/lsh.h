@@ -110,6 +110,19 @@ class HeadCopies {
   bool usable_ = false;
 };
 
+/// y = (y * shrink if `kept`, else 0) + step, times share.
+template <class T>
+inline void update_row(T* y, const T* step, int64_t size, bool kept, T shrink, T share) {
+  int64_t n = 0;
+  const Vector<T> factor = splat(shrink), last = splat(share);
+  for (; n + kLanes<T> <= size; n += kLanes<T>) {
+    Vector<T> value = load(step + n);
+    if (kept) value = fma(load(y + n), factor, value);
+    store(y + n, fma(value, last, Vector<T>{}));  // + 0: no -0
+  }
+  for (; n < size; ++n) y[n] = ((kept ? y[n] * shrink : T(0)) + step[n]) * share + T(0);
+}
+
 template <class T>
 inline void set_dropout(const LshShape& shape, const LshInputs<T>& in, int64_t head, int64_t r,
                         const int32_t* token, int64_t count, PanelDropout<T>& dropout) {

@@ -22,19 +22,6 @@ struct Scratch {
   }
 };
 
-/// y = (y * shrink if `kept`, else 0) + step, times share.
-template <class T>
-inline void update_row(T* y, const T* step, int64_t size, bool kept, T shrink, T share) {
-  int64_t n = 0;
-  const Vector<T> factor = splat(shrink), last = splat(share);
-  for (; n + kLanes<T> <= size; n += kLanes<T>) {
-    Vector<T> value = load(step + n);
-    if (kept) value = fma(load(y + n), factor, value);
-    store(y + n, fma(value, last, Vector<T>{}));  // + 0: no -0
-  }
-  for (; n < size; ++n) y[n] = ((kept ? y[n] * shrink : T(0)) + step[n]) * share + T(0);
-}
-
 /// One thread's walk over rounds of heads. While they run, log_sum holds the largest score of each
 /// position and `sum` the sum of exp(score - largest); y is not yet divided by it.
 template <class T>

@@ -30,6 +30,19 @@ struct LshInputs {
 template <class T>
 void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, T* log_sum);
 
+/// `q` and `own` are one row a head, the query's and its value; `k` and `v` hold the `L` positions
+/// so far, of type Kept; `seen` is [B, H, R, window], positions in rising order, then -1.
+template <class T, class Kept>
+struct LshStepInputs {
+  HeadView<const T> q, own;
+  HeadView<const Kept> k, v;
+  const int32_t* seen = nullptr;
+};
+
+/// The row of y that lsh_forward() gives a query which sees those positions.
+template <class T, class Kept>
+void lsh_step(const LshShape& shape, const LshStepInputs<T, Kept>& in, HeadView<T> y);
+
 /// The gradients of q, through queries and keys, and of v, both overwritten.
 template <class T>
 void lsh_backward(const LshShape& shape, const LshInputs<T>& in, HeadView<const T> y,

@@ -1,0 +1,60 @@
+#include <tenet/models/detail/continuing.h>
+#include <tenet/ops/concatenate.h>
+
+#include <algorithm>
+
+namespace tenet::detail {
+
+std::span<const float> within(const std::vector<float>& logits, TokenRange range) {
+  const int64_t V = std::ssize(logits), count = range.count > 0 ? range.count : V - range.first;
+  check(range.first >= 0 && count > 0 && range.first + count <= V,
+        "generate: tokens {} to {} may be chosen, of a vocabulary of {}", range.first,
+        range.first + count - 1, V);
+  return std::span(logits).subspan(static_cast<size_t>(range.first), static_cast<size_t>(count));
+}
+
+Continuing::Continuing(Reformer& model, const std::vector<std::vector<int64_t>>& prompts,
+                       bool cache)
+    : model_(model), cached_(cache && can_cache(model.config())), sequences_(prompts) {}
+
+Tensor Continuing::next_logits() {
+  if (!cached_) return next_logits_anew();
+  std::vector<int64_t> counts;
+  for (size_t row = 0; row < sequences_.size(); ++row) {
+    const int64_t done = cache_.rows() > 0 ? cache_.length(static_cast<int64_t>(row)) : 0;
+    counts.push_back(std::ssize(sequences_[row]) - done);
+  }
+  const int64_t B = std::ssize(counts), L = *std::max_element(counts.begin(), counts.end());
+  std::vector<int64_t> tokens(static_cast<size_t>(B * L), 0);
+  std::vector<uint8_t> used(static_cast<size_t>(B * L), 0);
+  for (int64_t b = 0; b < B; ++b) {
+    const auto count = counts[static_cast<size_t>(b)];
+    std::copy_n(sequences_[static_cast<size_t>(b)].end() - count, count, tokens.begin() + b * L);
+    std::fill_n(used.begin() + b * L, count, uint8_t{1});
+  }
+  const bool ragged = std::any_of(counts.begin(), counts.end(), [&](int64_t n) { return n < L; });
+  const Tensor mask = ragged ? from_vector(used, {B, L}).to(DType::boolean) : Tensor();
+  return model_.next_logits(from_vector(tokens, {B, L}), {.mask = mask, .cache = &cache_});
+}
+
+Tensor Continuing::next_logits_anew() {
+  Tensors rows;
+  for (const std::vector<int64_t>& sequence : sequences_) {
+    rows.push_back(model_.next_logits(from_vector(sequence, {1, std::ssize(sequence)})));
+  }
+  return concatenate(rows, 0);
+}
+
+void Continuing::go_on(const std::vector<int64_t>& rows, const std::vector<int64_t>& tokens) {
+  std::vector<std::vector<int64_t>> next;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    next.push_back(sequences_[static_cast<size_t>(rows[i])]);
+    next.back().push_back(tokens[i]);
+  }
+  bool same = rows.size() == sequences_.size();
+  for (size_t i = 0; i < rows.size(); ++i) same = same && rows[i] == static_cast<int64_t>(i);
+  if (cached_ && !same) cache_.select(rows);
+  sequences_ = std::move(next);
+}
+
+}  // namespace tenet::detail

@@ -1,0 +1,40 @@
+/// What a Reformer keeps of sequences that it continues.
+#pragma once
+
+#include <tenet/ops/attention/attention_cache.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace tenet {
+
+/// To be handed to calls one after the other, each with the tokens that follow those of the last:
+///
+///     ReformerCache cache;
+///     Tensor logits = model.next_logits(prompts, {.cache = &cache});  // (B, L) -> (B, V)
+///     logits = model.next_logits(next, {.cache = &cache});            // (B, 1) -> (B, V)
+///
+/// Logits are those of the whole sequences in one call, to the bit in f32. The model has to be a
+/// decoder of preset windowed in evaluation mode, under NoGrad. After an exception a cache is good
+/// to be destroyed only.
+class ReformerCache {
+ public:
+  /// Sequences; 0 before the first call.
+  int64_t rows() const { return static_cast<int64_t>(lengths_.size()); }
+  /// Tokens of a sequence so far.
+  int64_t length(int64_t row) const { return lengths_.at(static_cast<size_t>(row)); }
+  /// Sequence i becomes a copy of what sequence rows[i] is.
+  void select(const std::vector<int64_t>& rows) {
+    std::vector<int64_t> lengths;
+    for (const int64_t row : rows) lengths.push_back(length(row));
+    for (AttentionCache& layer : layers_) layer.select(rows);
+    lengths_ = std::move(lengths);
+  }
+
+ private:
+  friend class Reformer;
+  std::vector<AttentionCache> layers_;
+  std::vector<int64_t> lengths_;
+};
+
+}  // namespace tenet

@@ -1,0 +1,231 @@
+#include <tenet/core/autograd.h>
+#include <tenet/ops/attention/attention_cache.h>
+#include <tenet/ops/attention/detail/operand.h>
+#include <tenet/ops/creation.h>
+#include <tenet/ops/inplace.h>
+#include <tenet/ops/views.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+
+namespace tenet {
+namespace {
+
+/// The (1, H, count, K) part of x (B, H, L, K): positions from `first` on of batch element b.
+Tensor part_of(const Tensor& x, int64_t b, int64_t first, int64_t count) {
+  return slice(slice(x, 0, b, b + 1), 2, first, first + count);
+}
+
+/// Calls step(b, i) for the positions in use and collects the (1, H, 1, K) rows that it gives.
+Tensor collect(const Tensor& q, const std::vector<int64_t>& counts,
+               const std::function<Tensor(int64_t b, int64_t i)>& step) {
+  if (q.size(0) == 1 && q.size(2) == 1 && counts[0] == 1) return step(0, 0);
+  const Tensor y = detail::empty_heads(q, q.shape());
+  fill_(y, 0);
+  for (int64_t b = 0; b < q.size(0); ++b) {
+    for (int64_t i = 0; i < counts[static_cast<size_t>(b)]; ++i) {
+      copy_(part_of(y, b, i, 1), step(b, i));
+    }
+  }
+  return y;
+}
+
+template <class Options>
+void check_options(const Options& options, const char* op) {
+  check(options.causal, "{}: a cache holds earlier positions only; give causal", op);
+  check(options.dropout == 0, "{}: dropout is {}; with a cache give 0", op, options.dropout);
+  check(!grad_enabled(), "{}: a cache keeps no graph; use NoGrad", op);
+}
+
+}  // namespace
+
+Tensor AttentionCache::Row::kept(const Tensor& all) const {
+  return slice(all, 2, start - origin, length - origin);
+}
+
+/// How many of the call's positions each row has in use.
+std::vector<int64_t> AttentionCache::begin(const Tensor& k, const Tensor& mask, const char* op) {
+  const int64_t B = k.size(0), L = k.size(2);
+  if (rows_.empty()) rows_.resize(static_cast<size_t>(B));
+  check(rows() == B, "{}: a batch of {}, the cache holds {} sequences", op, B, rows());
+  std::vector<int64_t> counts(static_cast<size_t>(B), L);
+  if (!mask.defined()) return counts;
+  const std::vector<int64_t> used = detail::checked_mask(mask, k, op).to_vector<int64_t>();
+  for (int64_t b = 0; b < B; ++b) {
+    const auto row = used.begin() + b * L;
+    const auto end = std::find(row, row + L, 0);
+    check(std::find_if(end, row + L, [](int64_t x) { return x != 0; }) == row + L,
+          "{}: position {} of row {} is not in use and a later one is; with a cache those in use "
+          "come first",
+          op, end - row, b);
+    counts[static_cast<size_t>(b)] = end - row;
+  }
+  return counts;
+}
+
+/// Adds positions (1, H, n, K) behind the last one.
+void AttentionCache::append(Row& row, const Tensor& k, const Tensor& v) {
+  const int64_t more = k.size(2), end = row.length + more;
+  if (more == 0) return;
+  if (!row.k.defined() || end - row.origin > row.k.size(2)) {
+    const int64_t kept = row.length - row.start;
+    const Shape shape{1, k.size(1), std::max<int64_t>(2 * (kept + more), 16), k.size(3)};
+    for (auto& [all, like] : {std::pair(&row.k, k), std::pair(&row.v, v)}) {
+      const Tensor larger = empty_like(like, shape);
+      if (kept > 0) copy_(slice(larger, 2, 0, kept), row.kept(*all));
+      *all = larger;
+    }
+    row.origin = row.start;
+  }
+  copy_(slice(row.k, 2, row.length - row.origin, end - row.origin), k);
+  copy_(slice(row.v, 2, row.length - row.origin, end - row.origin), v);
+  row.length = end;
+}
+
+Tensor AttentionCache::attention(const Tensor& q_, const Tensor& k_, const Tensor& v_,
+                                 const AttentionOptions& options) {
+  const char* const op = "attention";
+  check_options(options, op);
+  check(options.offset == 0, "{}: offset is {}; the cache knows it, give 0", op, options.offset);
+  const Tensor q = detail::autocast(q_), k = detail::autocast(k_), v = detail::autocast(v_);
+  const bool first = rows_.empty();
+  const Tensor y = first ? tenet::attention(q, k, v, options) : Tensor();
+  const std::vector<int64_t> counts = begin(k, options.mask, op);
+  if (first) {
+    for (size_t b = 0; b < rows_.size(); ++b) {
+      const auto at = static_cast<int64_t>(b);
+      append(rows_[b], part_of(k, at, 0, counts[b]), part_of(v, at, 0, counts[b]));
+    }
+    return y;
+  }
+  return collect(q, counts, [&](int64_t b, int64_t i) {
+    Row& row = rows_[static_cast<size_t>(b)];
+    append(row, part_of(k, b, i, 1), part_of(v, b, i, 1));
+    AttentionOptions one = options;
+    one.mask = Tensor();
+    one.offset = row.length - 1;
+    return tenet::attention(part_of(q, b, i, 1), row.kept(row.k), row.kept(row.v), one);
+  });
+}
+
+Tensor AttentionCache::local_attention(const Tensor& q_, const Tensor& k_, const Tensor& v_,
+                                       const LocalAttentionOptions& options) {
+  const char* const op = "local_attention";
+  check_options(options, op);
+  const Tensor q = detail::autocast(q_), k = detail::autocast(k_), v = detail::autocast(v_);
+  const bool first = rows_.empty();
+  const Tensor y = first ? tenet::local_attention(q, k, v, options) : Tensor();
+  const std::vector<int64_t> counts = begin(k, options.mask, op);
+  const auto sight = [&](int64_t position) {  // the first that it sees
+    return std::max<int64_t>(position / options.chunk - options.before, 0) * options.chunk;
+  };
+  if (first) {
+    for (size_t b = 0; b < rows_.size(); ++b) {
+      Row& row = rows_[b];
+      row.start = row.origin = row.length = sight(counts[b]);
+      const int64_t at = static_cast<int64_t>(b), count = counts[b] - row.start;
+      append(row, part_of(k, at, row.start, count), part_of(v, at, row.start, count));
+    }
+    return y;
+  }
+  return collect(q, counts, [&](int64_t b, int64_t i) {
+    Row& row = rows_[static_cast<size_t>(b)];
+    row.start = sight(row.length);
+    append(row, part_of(k, b, i, 1), part_of(v, b, i, 1));
+    return tenet::attention(part_of(q, b, i, 1), row.kept(row.k), row.kept(row.v),
+                            {.scale = options.scale,
+                             .causal = true,
+                             .offset = row.length - 1 - row.start,
+                             .normalize_keys = options.normalize_keys,
+                             .exclude_self = options.exclude_self});
+  });
+}
+
+/// Enters the last `count` positions, bucket (1, H, R, L), in their buckets.
+void AttentionCache::enter(Row& row, const Tensor& bucket, int64_t count, int64_t buckets,
+                           int64_t window) {
+  const int64_t lists = bucket.size(1) * bucket.size(2), first = row.length - count;
+  row.members.resize(static_cast<size_t>(lists * buckets));
+  const std::vector<int32_t> all = bucket.to_vector<int32_t>();
+  for (int64_t list = 0; list < lists; ++list) {
+    const auto of_list = all.begin() + list * bucket.size(3);
+    for (int64_t i = 0; i < count; ++i) {
+      std::vector<int32_t>& members = row.members[static_cast<size_t>(list * buckets + of_list[i])];
+      if (std::ssize(members) >= 2 * window) members.erase(members.begin(), members.end() - window);
+      members.push_back(static_cast<int32_t>(first + i));
+    }
+  }
+}
+
+/// The positions (1, H, R, window) that the next one, bucket (1, H, R, 1), sees, rising, then -1.
+Tensor AttentionCache::seen(const Row& row, const Tensor& bucket, int64_t buckets, int64_t window) {
+  const int64_t lists = bucket.size(1) * bucket.size(2);
+  std::vector<int32_t> all(static_cast<size_t>(lists * window), -1);
+  const std::vector<int32_t> own = bucket.to_vector<int32_t>();
+  for (int64_t list = 0; list < lists && !row.members.empty(); ++list) {
+    const auto& members =
+        row.members[static_cast<size_t>(list * buckets + own[static_cast<size_t>(list)])];
+    const int64_t count = std::min(window, std::ssize(members));
+    std::copy(members.end() - count, members.end(), all.begin() + list * window);
+  }
+  return from_vector(all, {1, bucket.size(1), bucket.size(2), window},
+                     {DType::i32, bucket.device()});
+}
+
+Tensor AttentionCache::lsh_attention(const Tensor& qk_, const Tensor& v_, const Tensor& rotations,
+                                     const LshAttentionOptions& options) {
+  const char* const op = "lsh_attention";
+  check_options(options, op);
+  const Tensor qk = detail::autocast(qk_), v = detail::autocast(v_);
+  const bool first = rows_.empty();
+  if (first) rotations_ = rotations;
+  const Tensor y = first ? tenet::lsh_attention(qk, v, rotations, options) : Tensor();
+  const std::vector<int64_t> counts = begin(qk, options.mask, op);
+  const Tensor bucket = lsh_hash(qk, rotations_, options.factors);
+  const int64_t buckets = std::accumulate(options.factors.begin(), options.factors.end(),
+                                          int64_t{1}, std::multiplies<>());
+  if (first) {
+    for (size_t b = 0; b < rows_.size(); ++b) {
+      const auto at = static_cast<int64_t>(b);
+      append(rows_[b], part_of(qk, at, 0, counts[b]), part_of(v, at, 0, counts[b]));
+      enter(rows_[b], slice(bucket, 0, at, at + 1), counts[b], buckets, options.window);
+    }
+    return y;
+  }
+  detail::LshPlan plan;
+  plan.scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(qk.size(3))));
+  plan.window = options.window;
+  return collect(qk, counts, [&](int64_t b, int64_t i) {
+    Row& row = rows_[static_cast<size_t>(b)];
+    const Tensor query = detail::with_contiguous_rows(part_of(qk, b, i, 1));
+    const Tensor value = detail::with_contiguous_rows(part_of(v, b, i, 1));
+    const Tensor own = slice(slice(bucket, 0, b, b + 1), 3, i, i + 1);
+    plan.window = std::min(options.window, std::max<int64_t>(row.length, 1));
+    const Tensor shown = seen(row, own, buckets, plan.window);
+    append(row, query, value);
+    enter(row, own, 1, buckets, options.window);
+    Tensor one = detail::empty_heads(query, query.shape());
+    detail::lsh_step_kernel(query.device(),
+                            {view(one), view(query), view(value), view(row.kept(row.k)),
+                             view(row.kept(row.v)), view(shown), plan});
+    return one;
+  });
+}
+
+void AttentionCache::select(const std::vector<int64_t>& rows) {
+  std::vector<Row> chosen;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    check(rows[i] >= 0 && rows[i] < this->rows(), "attention cache: row {} of {}", rows[i],
+          this->rows());
+    Row& row = chosen.emplace_back(rows_[static_cast<size_t>(rows[i])]);
+    const bool last = std::find(rows.begin() + static_cast<std::ptrdiff_t>(i) + 1, rows.end(),
+                                rows[i]) == rows.end();
+    if (last || !row.k.defined()) continue;
+    row.k = row.k.clone(), row.v = row.v.clone();
+  }
+  rows_ = std::move(chosen);
+}
+
+}  // namespace tenet
