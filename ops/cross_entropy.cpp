@@ -168,6 +168,14 @@ class ChunkedLoss {
   }
 };
 
+/// The sum of (rows,) losses, one after the other in f64: the zeros of ignored positions among them
+/// change no bit of it.
+Tensor sum_in_order(const Tensor& losses) {
+  if (losses.numel() == 0) return sum(losses);
+  const Tensor running = cumsum(losses.to(DType::f64), 0);
+  return select(running, 0, losses.numel() - 1).to(losses.dtype());
+}
+
 int64_t rows_per_chunk(int64_t rows, const LinearCrossEntropyOptions& options) {
   check(options.chunk_rows >= 0 && options.chunk_count >= 0,
         "linear_cross_entropy: chunk_rows {} and chunk_count {} must not be negative",
@@ -243,7 +251,7 @@ Tensor linear_cross_entropy(const Tensor& hidden, const Tensor& weight, const Te
     if (wanted(bias)) pass.dbias = zeros_of(bias.shape());
     for (int64_t begin = 0; begin < rows; begin += step)
       pass.run(begin, std::min(rows, begin + step));
-    y = sum(pass.loss);
+    y = sum_in_order(pass.loss);
     if (options.reduction == Reduction::mean) {
       count = counted(pass.targets, options.ignore_index, wide);
       y = div(y, count);
