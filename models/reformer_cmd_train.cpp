@@ -118,6 +118,11 @@ void add_run_flags(CLI::App& train, TrainOptions& o) {
       ->excludes(steps);
   run(train.add_option("--batch", o.batch, "sequences per step"));
   run(train.add_option("--length", o.length, "bytes per sequence"));
+  run(train
+          .add_option(
+              "--dtype", o.dtype,
+              "type of products and attention; weights and residual stream stay as they are")
+          ->check(CLI::IsMember({"f32", "bf16", "f16"})));
   run(train.add_option("--optimizer", o.optimizer, "adam, adamw, adafactor or sgd")
           ->check(CLI::IsMember({"adam", "adamw", "adafactor", "sgd"})));
   run(train.add_option("--lr", o.learning_rate, "highest learning rate"));

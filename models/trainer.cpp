@@ -78,6 +78,9 @@ void Run::load() {
   seconds_ = get_state<double>(state, "seconds", path, 0);
   smoothed_ = get_state<double>(state, "smoothed_bits", path, 0);
   guard_.restore(count("skipped_steps"), count("skipped_in_a_row"));
+  if (options_.dtype == "f16") {
+    scaler_.restore(get_state<double>(state, "loss_scale", path, 0), count("loss_scale_steps"));
+  }
 }
 
 std::string Run::remedy() const {
@@ -112,6 +115,7 @@ Tensor Run::step_loss() {
   const BatchOptions batch{options_.batch, options_.length, model_->config().byte_offset};
   const TokenTensors tensors = to_tensors(training_batch(text_.train, batch, options_.seed, step_));
   default_generator() = Generator(options_.seed, static_cast<uint64_t>(step_) + 1);
+  const Autocast scope(autocast_of(options_));
   try {
     return model_->loss(tensors.input, tensors.target);
   } catch (const OutOfMemory&) {
@@ -126,9 +130,12 @@ void Run::take_step() {
   const Tensor loss = step_loss();
   loss_ = loss.item<double>();
   check(std::isfinite(loss_), "train: the loss is {} at step {}; {}", loss_, step_, remedy());
-  backward(loss);
+  const bool scales = options_.dtype == "f16";
+  backward(scales ? scaler_.scaled(loss) : loss);
+  if (scales) scaler_.unscale(optimizer_->parameters());
   optimizer_->set_learning_rate(learning_rate_at(options_, step_));
-  guard_.step(*optimizer_, options_.clip);
+  const bool finite = std::isfinite(guard_.step(*optimizer_, options_.clip));
+  if (scales) scaler_.update(finite);
   optimizer_->clear_grad();
   ++step_;
   tokens_seen_ += options_.batch * options_.length;
@@ -170,6 +177,7 @@ void Run::log_metrics(std::optional<double> valid_bits) {
 double Run::evaluate_part(int64_t most_bytes) {
   const auto bytes =
       text_.valid.first(std::min<size_t>(text_.valid.size(), static_cast<size_t>(most_bytes)));
+  const Autocast scope(autocast_of(options_));
   return evaluate(*model_, bytes, options_.length).bits_per_byte;
 }
 
@@ -213,6 +221,7 @@ std::optional<double> Run::final_evaluation(const std::atomic<bool>& stop) {
     if (stop) throw Stopped();
   };
   if (stop) return {};
+  const Autocast scope(autocast_of(options_));
   try {
     return evaluate(*model_, text_.valid, options_.length, 1, go_on).bits_per_byte;
   } catch (const Stopped&) {

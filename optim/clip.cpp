@@ -54,11 +54,16 @@ double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm) {
   check(max_norm > 0, "clip_grad_norm: max_norm is {}; it must be positive", max_norm);
   const double norm = gradient_norm(parameters);
   if (!std::isfinite(norm) || norm <= max_norm) return norm;
+  scale_gradients(parameters, max_norm / norm);
+  return norm;
+}
+
+void scale_gradients(const std::vector<Tensor>& parameters, double factor) {
   separate_gradients(parameters);
   const std::vector<Tensor> gradients = gradients_of(parameters);
+  if (gradients.empty()) return;
   for (const Tensor& gradient : gradients) gradient.bump_version();
-  detail::scale_kernel(gradients[0].device(), views_of(gradients), max_norm / norm);
-  return norm;
+  detail::scale_kernel(gradients[0].device(), views_of(gradients), factor);
 }
 
 double StepGuard::step(Optimizer& optimizer, double max_norm) {

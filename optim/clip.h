@@ -13,6 +13,9 @@ double gradient_norm(const std::vector<Tensor>& parameters);
 /// that is not finite changes nothing. Error unless max_norm is positive.
 double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm);
 
+/// Multiplies every gradient by `factor`.
+void scale_gradients(const std::vector<Tensor>& parameters, double factor);
+
 /// Takes an optimizer's steps, but not those whose gradients are not finite.
 class StepGuard {
  public:

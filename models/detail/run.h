@@ -7,6 +7,7 @@
 #include <tenet/models/text_model.h>
 #include <tenet/models/trainer.h>
 #include <tenet/optim/clip.h>
+#include <tenet/optim/loss_scaler.h>
 #include <tenet/optim/optimizer.h>
 
 #include <chrono>
@@ -51,6 +52,7 @@ class Run {
   std::unique_ptr<Reformer> model_;
   std::unique_ptr<optim::Optimizer> optimizer_;
   optim::StepGuard guard_;
+  optim::LossScaler scaler_;  // of f16
   std::unique_ptr<MetricsLog> metrics_;
   bool stepped_ = false;  // since this call began
   int64_t step_ = 0, tokens_seen_ = 0, saved_step_ = -1;
@@ -59,6 +61,8 @@ class Run {
 
 /// Error: a configuration that is no byte model's, or an option out of range, by its flag.
 void check_options(const TrainOptions& options);
+/// What Autocast is to take f32 products in; empty for f32. Error: another type.
+std::optional<DType> autocast_of(const TrainOptions& options);
 std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& options, Reformer& model);
 double learning_rate_at(const TrainOptions& options, int64_t step);
 /// The options of the run that wrote the checkpoint, with the present call's folder, length of run

@@ -20,6 +20,7 @@ void visit_options(Options& o, Visitor&& v) {
   v("steps", o.steps);
   v("batch", o.batch);
   v("length", o.length);
+  v("dtype", o.dtype);
   v("optimizer", o.optimizer);
   v("learning_rate", o.learning_rate);
   v("warmup", o.warmup);
@@ -42,6 +43,10 @@ std::string Run::state_json() const {
   state["smoothed_bits"] = smoothed_;
   state["skipped_steps"] = guard_.skipped();
   state["skipped_in_a_row"] = guard_.skipped_in_a_row();
+  if (options_.dtype == "f16") {
+    state["loss_scale"] = scaler_.scale();
+    state["loss_scale_steps"] = scaler_.good_steps();
+  }
   state["text_fingerprint"] = fingerprint(text_.all);
   visit_options(options_,
                 [&](const char* key, const auto& value) { state["options"][key] = value; });

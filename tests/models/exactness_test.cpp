@@ -70,6 +70,13 @@ TEST_CASE("exact mode at depth 48" * doctest::test_suite("slow")) {
   for (const char* attention : {"lsh", "full"}) check_exact(attention, 48);
 }
 
+TEST_CASE("exact mode under Autocast: gradients equal those with activations kept, bit for bit") {
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    const Autocast scope(dtype);
+    for (const char* attention : {"lsh", "full", "local"}) check_exact(attention, 6);
+  }
+}
+
 TEST_CASE("activation peak does not grow with depth") {
   std::vector<int64_t> peaks;
   for (int64_t depth : {2, 8, 32}) {

@@ -169,6 +169,30 @@ TEST_CASE("every optimizer and schedule trains, and goes on to the same bits") {
   }
 }
 
+TEST_CASE("bf16 and f16 train, and go on to the same bits") {
+  for (const char* dtype : {"bf16", "f16"}) {
+    CAPTURE(dtype);
+    ScratchFolder folder;
+    TrainOptions options = short_run(prepared(folder), 60);
+    options.dtype = dtype;
+    options.learning_rate = 1e-2;
+    TrainOptions half = options;
+    half.steps = 25, half.schedule = "constant";
+    options.out = folder / "whole", options.schedule = "constant";
+    const TrainResult whole = run(options);
+    CHECK(whole.valid_bits_per_byte < 5);
+    CHECK(whole.skipped_steps <= 10);
+    run(half);
+    const TrainResult gone_on = run(going_on(folder, "out", 60));
+    CHECK(gone_on.skipped_steps == whole.skipped_steps);
+    check_same_files(folder, "whole", "out");
+  }
+  ScratchFolder folder;
+  TrainOptions options = short_run(prepared(folder), 1);
+  options.dtype = "f64";
+  CHECK(error_of([&] { run(options); }) == "train: dtype \"f64\"; use f32, bf16 or f16");
+}
+
 TEST_CASE("activations kept give the same bits") {
   ScratchFolder folder;
   TrainOptions options = short_run(prepared(folder), 3);
