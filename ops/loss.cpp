@@ -31,10 +31,10 @@ Tensor reduced(const Tensor& losses, Reduction reduction) {
   return reduction == Reduction::sum ? sum(losses) : mean(losses);
 }
 
-/// m^2 / 2 + delta (d - m), m = min(d, delta)
-Tensor huber(const Tensor& difference, double delta) {
-  const Tensor d = abs(difference), m = minimum(d, delta);
-  return add(mul(square(m), 0.5), mul(sub(d, m), delta));
+/// m (d - m / 2), m = d limited to [-delta, delta]
+Tensor huber(const Tensor& d, double delta) {
+  const Tensor m = clamp(d, -delta, delta);
+  return mul(m, sub(d, mul(m, 0.5)));
 }
 
 /// losses times `weight`, which may be undefined and takes no gradient.
