@@ -8,6 +8,22 @@
 namespace tenet::detail {
 namespace {
 
+/// logsumexp of a row as the sum of two numbers: their rounded sum lacks digits where logits are
+/// large.
+template <class C>
+struct Level {
+  C shift;  // the largest element, 0 if that is -inf
+  double rest;
+};
+
+template <class C, class Row>
+Level<C> level_of(int64_t classes, const Row& x) {
+  const C largest = row_max<C>(classes, x);
+  const C shift = largest == -std::numeric_limits<C>::infinity() ? C(0) : largest;
+  return {shift, std::log(ordered_sum<C>(
+                     classes, [&](C a, int64_t i) { return a + math::exp(x(i) - shift); }))};
+}
+
 template <class T>
 void losses(const View& loss, const View& lse, const View& logits, const View& targets,
             int64_t ignore_index) {
@@ -17,10 +33,7 @@ void losses(const View& loss, const View& lse, const View& logits, const View& t
       logits.shape[0], parallel_grain / (4 * classes + 1) + 1, [&](int64_t begin, int64_t end) {
         for (int64_t row = begin; row < end; ++row) {
           const RowReader<T, true> x{logits.as<const T>() + row * classes, 1};
-          const C largest = row_max<C>(classes, x);
-          const C shift = largest == -std::numeric_limits<C>::infinity() ? C(0) : largest;
-          const double level = std::log(
-              ordered_sum<C>(classes, [&](C a, int64_t i) { return a + math::exp(x(i) - shift); }));
+          const auto [shift, level] = level_of<C>(classes, x);
           const int64_t target = targets.as<const int64_t>()[row];
           const bool counts = target != ignore_index;
           lse.as<C>()[row] = static_cast<C>(static_cast<double>(shift) + level);
@@ -30,6 +43,9 @@ void losses(const View& loss, const View& lse, const View& logits, const View& t
         }
       });
 }
+
+/// From here on the gradient sums a row anew. Below, the rounding of lse changes a share by 2^-19.
+constexpr double large_level = 32;
 
 template <class T>
 void gradients(const View& dlogits, const View& logits, const View& lse, const View& targets,
@@ -47,10 +63,13 @@ void gradients(const View& dlogits, const View& logits, const View& lse, const V
                      for (int64_t i = 0; i < classes; ++i) dx(i, C(0));
                      continue;
                    }
-                   const C level = lse.as<const C>()[row];
-                   const C chosen = (math::exp(x(target) - level) - C(1)) * scale;
+                   Level<C> level{0, lse.as<const C>()[row]};
+                   if (!(std::abs(level.rest) < large_level)) level = level_of<C>(classes, x);
+                   const C shift = level.shift, rest = static_cast<C>(level.rest);
+                   const auto share = [&](int64_t i) { return math::exp((x(i) - shift) - rest); };
+                   const C chosen = (share(target) - C(1)) * scale;
                    TENET_IVDEP  // dx may be x, but nothing else overlaps
-                   for (int64_t i = 0; i < classes; ++i) dx(i, math::exp(x(i) - level) * scale);
+                   for (int64_t i = 0; i < classes; ++i) dx(i, share(i) * scale);
                    dx(target, chosen);
                  }
                });
