@@ -94,10 +94,20 @@ struct NormNode : Node {
 struct LogSumExpNode : Node {
   Saved x, y;
   Shape keep;
+  /// y, or for half types, whose rounding would be that of every share, the same anew in f32.
+  Tensor level(const Tensor& wide) {
+    const Tensor rounded = y.get(*this);
+    if (rounded.dtype() == wide.dtype()) return reshape(rounded, keep);
+    std::vector<int> axes;
+    for (int axis = 0; axis < keep.dim(); ++axis) {
+      if (keep[axis] == 1) axes.push_back(axis);
+    }
+    return logsumexp(wide, axes, true);
+  }
   Tensors backward(const Tensors& dy) override {
-    const Tensor level = reshape(y.get(*this), keep);
-    const Tensor finite = where(equal(level, -INFINITY), 0, level);
-    return {mul(reshape(dy[0], keep), exp(sub(x.get(*this), finite)))};
+    const Tensor wide = x.get(*this).to(accumulate_dtype(dy[0].dtype())), top = level(wide);
+    const Tensor shares = exp(sub(wide, where(equal(top, -INFINITY), 0, top)));
+    return {mul(reshape(dy[0], keep).to(wide.dtype()), shares).to(dy[0].dtype())};
   }
   void saved(SavedFields& f) override {
     f("x", x);
