@@ -5,15 +5,17 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
 namespace tenet::test {
 
 /// One case of a file: an op with its arguments, and tensors by short names: inputs x0, x1, ...,
-/// outputs y0, ..., cotangents c0, ..., gradients of the inputs d0, ...
+/// outputs y0, ..., cotangents c0, ..., gradients of the inputs d0, ... Kinds: "numbers" for every
+/// floating type, "extremes" likewise, "types" with types of their own, "errors".
 struct RecordedCase {
-  std::string op;
+  std::string op, kind;
   nlohmann::json args;
   size_t index = 0, inputs = 0, outputs = 0;
   std::map<std::string, Tensor> tensors = {};
@@ -45,6 +47,17 @@ RecordedFile load_recorded(const std::string& name);
 /// differ, or where one is NaN or infinite and the other not the same.
 double recorded_error(const Tensor& y, const Tensor& reference);
 
+/// The distance of neighbours of y's floating type in the binade of `value`: its unit in the last
+/// place.
+double ulp(double value, DType dtype);
+
+/// The largest |y - reference| / max(|reference|, floor) by element, where the reference is f64 and
+/// infinite is what y's type cannot hold; NaN and infinities as in recorded_error().
+double recorded_relative_error(const Tensor& y, const Tensor& reference, double floor);
+
+/// The same with ulp(max(|reference|, floor)) for the denominator: at best half a unit.
+double recorded_ulps(const Tensor& y, const Tensor& reference, double floor);
+
 /// The worst error of each op and type. Printed at the end if TENET_REFERENCE_TABLE is set.
 class WorstFigures {
  public:
@@ -53,14 +66,17 @@ class WorstFigures {
   WorstFigures(const WorstFigures&) = delete;
   WorstFigures& operator=(const WorstFigures&) = delete;
 
-  /// CHECKs that the error is at most `tolerance`.
+  /// CHECKs that the error is at most `tolerance`: in units of the last place for half types,
+  /// relative for other floats, and 0 or not for what has to be exact.
   void note(const RecordedCase& recorded, const std::string& what, DType dtype, double error,
             double tolerance);
 
  private:
   struct Figures {
-    double f32 = 0, f64 = 0;
+    std::map<DType, double> worst;
+    std::set<size_t> samples;
     int compared = 0;
+    double of(DType dtype) const;
   };
   std::string title_;
   std::map<std::string, Figures> worst_;

@@ -1,17 +1,13 @@
 #include <ops/recorded_ops.h>
 #include <tenet/ops/activation.h>
 #include <tenet/ops/arithmetic.h>
-#include <tenet/ops/attention/attention.h>
-#include <tenet/ops/attention/local_attention.h>
 #include <tenet/ops/concatenate.h>
 #include <tenet/ops/creation.h>
-#include <tenet/ops/cross_entropy.h>
+#include <tenet/ops/dropout.h>
 #include <tenet/ops/elementwise.h>
 #include <tenet/ops/embedding.h>
 #include <tenet/ops/index.h>
 #include <tenet/ops/inplace.h>
-#include <tenet/ops/layer_norm.h>
-#include <tenet/ops/loss.h>
 #include <tenet/ops/matmul.h>
 #include <tenet/ops/reduce.h>
 #include <tenet/ops/softmax.h>
@@ -31,13 +27,30 @@ Call of(Tensor (*f)(const Tensor&, const Tensor&)) {
   return [f](const Tensors& x, const RecordedCase&) { return Tensors{f(x[0], x[1])}; };
 }
 
+/// The argument as a number of its own category: true, 2 and 2.5 differ in promotion.
+Scalar number_of(const RecordedCase& c, const char* name) {
+  const auto& value = c.args.at(name);
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_integer()) return value.get<int64_t>();
+  if (value == "-inf") return -std::numeric_limits<double>::infinity();
+  return value.get<double>();
+}
+
 /// f of two tensors, or of one and the number "scalar", which stands on the left if "left".
 template <class F>
 Call arithmetic(F f) {
   return [f](const Tensors& x, const RecordedCase& c) {
     if (x.size() == 2) return Tensors{f(x[0], x[1])};
-    const double number = c.args.at("scalar");
+    const Scalar number = number_of(c, "scalar");
     return Tensors{c.arg("left", false) ? f(number, x[0]) : f(x[0], number)};
+  };
+}
+
+/// The same for what takes a number on the right alone.
+template <class F>
+Call right(F f) {
+  return [f](const Tensors& x, const RecordedCase& c) {
+    return Tensors{x.size() == 2 ? f(x[0], x[1]) : f(x[0], number_of(c, "scalar"))};
   };
 }
 
@@ -86,7 +99,7 @@ void add_elementwise(Table& t) {
   t["elu"] = with("alpha", elu);
   t["glu"] = with("axis", glu);
   t["clamp"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{clamp(x[0], c.args.at("low").get<double>(), c.args.at("high").get<double>())};
+    return Tensors{clamp(x[0], number_of(c, "low"), number_of(c, "high"))};
   };
 }
 
@@ -96,26 +109,26 @@ void add_arithmetic(Table& t) {
   t["mul"] = arithmetic([](const auto& a, const auto& b) { return mul(a, b); });
   t["div"] = arithmetic([](const auto& a, const auto& b) { return div(a, b); });
   t["pow"] = arithmetic([](const auto& a, const auto& b) { return pow(a, b); });
-  for (const auto& [name, f] : std::map<std::string, Tensor (*)(const Tensor&, const Tensor&)>{
-           {"maximum", maximum},
-           {"minimum", minimum},
-           {"equal", equal},
-           {"not_equal", not_equal},
-           {"less", less},
-           {"less_equal", less_equal},
-           {"greater", greater},
-           {"greater_equal", greater_equal},
-           {"logical_and", logical_and},
-           {"logical_or", logical_or},
-           {"matmul", matmul},
-           {"embedding", embedding}}) {
+  t["equal"] = right([](const auto& a, const auto& b) { return equal(a, b); });
+  t["not_equal"] = right([](const auto& a, const auto& b) { return not_equal(a, b); });
+  t["less"] = right([](const auto& a, const auto& b) { return less(a, b); });
+  t["less_equal"] = right([](const auto& a, const auto& b) { return less_equal(a, b); });
+  t["greater"] = right([](const auto& a, const auto& b) { return greater(a, b); });
+  t["greater_equal"] = right([](const auto& a, const auto& b) { return greater_equal(a, b); });
+  for (const auto& [name, f] :
+       std::map<std::string, Tensor (*)(const Tensor&, const Tensor&)>{{"maximum", maximum},
+                                                                       {"minimum", minimum},
+                                                                       {"logical_and", logical_and},
+                                                                       {"logical_or", logical_or},
+                                                                       {"matmul", matmul},
+                                                                       {"embedding", embedding}}) {
     t[name] = of(f);
   }
   t["where"] = [](const Tensors& x, const RecordedCase&) {
     return Tensors{where(x[0], x[1], x[2])};
   };
   t["masked_fill"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{masked_fill(x[0], x[1], c.args.at("value").get<double>())};
+    return Tensors{masked_fill(x[0], x[1], number_of(c, "value"))};
   };
   t["linear"] = [](const Tensors& x, const RecordedCase&) {
     return Tensors{linear(x[0], x[1], x.size() > 2 ? x[2] : Tensor())};
@@ -142,10 +155,6 @@ void add_reductions(Table& t) {
   t["cumsum"] = with("axis", cumsum);
   t["softmax"] = with("axis", softmax);
   t["log_softmax"] = with("axis", log_softmax);
-  t["layer_norm"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{layer_norm(x[0], x.size() > 1 ? x[1] : Tensor(), x.size() > 2 ? x[2] : Tensor(),
-                              c.args.at("eps").get<double>())};
-  };
 }
 
 void add_views(Table& t) {
@@ -198,7 +207,7 @@ void add_places(Table& t) {
   };
   t["pad"] = [=](const Tensors& x, const RecordedCase& c) {
     return Tensors{pad(x[0], axis(c), c.args.at("before").get<int64_t>(),
-                       c.args.at("after").get<int64_t>(), c.args.at("value").get<double>())};
+                       c.args.at("after").get<int64_t>(), number_of(c, "value"))};
   };
   t["flip"] = with("axis", flip);
   t["roll"] = [=](const Tensors& x, const RecordedCase& c) {
@@ -232,86 +241,48 @@ void add_places(Table& t) {
   };
 }
 
-Reduction reduction_of(const RecordedCase& c) {
-  const std::string name = c.arg<std::string>("reduction", "mean");
-  return name == "none" ? Reduction::none : name == "sum" ? Reduction::sum : Reduction::mean;
-}
-
-/// The f64 vector of an argument; undefined if there is none.
-Tensor vector_of(const RecordedCase& c, const char* name) {
-  if (!c.args.contains(name)) return {};
-  const auto values = c.args.at(name).get<std::vector<double>>();
-  return from_vector(values, {static_cast<int64_t>(values.size())});
-}
-
-void add_losses(Table& t) {
-  t["mse_loss"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{mse_loss(x[0], x[1], reduction_of(c))};
-  };
-  t["l1_loss"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{l1_loss(x[0], x[1], reduction_of(c))};
-  };
-  t["huber_loss"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{huber_loss(x[0], x[1], c.args.at("delta"), reduction_of(c))};
-  };
-  t["smooth_l1_loss"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{smooth_l1_loss(x[0], x[1], c.args.at("beta"), reduction_of(c))};
-  };
-  t["binary_cross_entropy_with_logits"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{binary_cross_entropy_with_logits(x[0], x[1],
-                                                    {.weight = vector_of(c, "weight"),
-                                                     .pos_weight = vector_of(c, "pos_weight"),
-                                                     .reduction = reduction_of(c)})};
-  };
-  t["kl_div"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{
-        kl_div(x[0], x[1],
-               {.log_target = c.args.at("log_target").get<bool>(), .reduction = reduction_of(c)})};
-  };
-  t["nll_loss"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{
-        nll_loss(x[0], x[1], {.reduction = reduction_of(c), .weight = vector_of(c, "weight")})};
-  };
-  t["cross_entropy"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{cross_entropy(x[0], x[1],
-                                 {.reduction = reduction_of(c),
-                                  .weight = vector_of(c, "weight"),
-                                  .label_smoothing = c.arg("smoothing", 0.0)})};
-  };
-  t["linear_cross_entropy"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{linear_cross_entropy(x[0], x[1], x[2], x[3],
-                                        {.chunk_rows = c.args.at("chunk").get<int64_t>()})};
-  };
-}
-
-void add_attention(Table& t) {
-  t["attention"] = [](const Tensors& x, const RecordedCase& c) {
-    AttentionOptions options{.causal = c.args.at("causal").get<bool>()};
-    if (c.args.contains("scale")) options.scale = c.args.at("scale").get<double>();
-    if (x.size() > 3) options.mask = x[3];
-    return Tensors{attention(x[0], x[1], x[2], options)};
-  };
-  t["local_attention"] = [](const Tensors& x, const RecordedCase& c) {
-    return Tensors{local_attention(x[0], x[1], x[2], {.chunk = c.args.at("chunk").get<int64_t>()})};
-  };
+TensorOptions made(const RecordedCase& c) {
+  static const std::map<std::string, DType> types{{"torch.float64", DType::f64},
+                                                  {"torch.uint8", DType::u8},
+                                                  {"torch.int32", DType::i32},
+                                                  {"torch.int64", DType::i64},
+                                                  {"torch.bool", DType::boolean}};
+  return {.dtype = types.at(c.arg<std::string>("dtype", "torch.float64"))};
 }
 
 void add_creation(Table& t) {
-  static constexpr TensorOptions f64{.dtype = DType::f64};
   t["arange"] = [](const Tensors&, const RecordedCase& c) {
-    return Tensors{arange(c.args.at("start").get<double>(), c.args.at("stop").get<double>(),
-                          c.args.at("step").get<double>(), f64)};
+    return Tensors{
+        arange(number_of(c, "start"), number_of(c, "stop"), number_of(c, "step"), made(c))};
   };
   t["eye"] = [](const Tensors&, const RecordedCase& c) {
-    return Tensors{eye(c.args.at("rows").get<int64_t>(), c.args.at("columns").get<int64_t>(), f64)};
+    return Tensors{
+        eye(c.args.at("rows").get<int64_t>(), c.args.at("columns").get<int64_t>(), made(c))};
   };
   t["full"] = [](const Tensors&, const RecordedCase& c) {
-    return Tensors{full(shape_of(c), c.args.at("value").get<double>(), f64)};
+    return Tensors{full(shape_of(c), number_of(c, "value"), made(c))};
   };
   t["zeros"] = [](const Tensors&, const RecordedCase& c) {
-    return Tensors{zeros(shape_of(c), f64)};
+    return Tensors{zeros(shape_of(c), made(c))};
   };
-  t["ones"] = [](const Tensors&, const RecordedCase& c) { return Tensors{ones(shape_of(c), f64)}; };
+  t["ones"] = [](const Tensors&, const RecordedCase& c) {
+    return Tensors{ones(shape_of(c), made(c))};
+  };
+  t["zeros_like"] = of(zeros_like);
+  t["ones_like"] = of(ones_like);
+  t["full_like"] = [](const Tensors& x, const RecordedCase& c) {
+    return Tensors{full_like(x[0], number_of(c, "value"))};
+  };
+  t["bernoulli"] = [](const Tensors&, const RecordedCase& c) {
+    return Tensors{bernoulli(shape_of(c), c.args.at("p").get<double>())};
+  };
+  t["randint"] = [](const Tensors&, const RecordedCase& c) {
+    return Tensors{
+        randint(shape_of(c), c.args.at("low").get<int64_t>(), c.args.at("high").get<int64_t>())};
+  };
+  t["dropout"] = [](const Tensors& x, const RecordedCase& c) {
+    return Tensors{dropout(x[0], c.args.at("p").get<double>(), c.args.at("training").get<bool>())};
+  };
 }
 
 /// x[0] after `write`, in place.
@@ -326,13 +297,13 @@ Call in_place(F write) {
 
 void add_in_place(Table& t) {
   t["add_"] = in_place([](const Tensor& y, const Tensors& x, const RecordedCase& c) {
-    add_(y, x[1], c.args.at("alpha").get<double>());
+    add_(y, x[1], number_of(c, "alpha"));
   });
   t["mul_"] = in_place([](const Tensor& y, const Tensors&, const RecordedCase& c) {
-    mul_(y, c.args.at("value").get<double>());
+    mul_(y, number_of(c, "value"));
   });
   t["fill_"] = in_place([](const Tensor& y, const Tensors&, const RecordedCase& c) {
-    fill_(y, c.args.at("value").get<double>());
+    fill_(y, number_of(c, "value"));
   });
   t["copy_"] =
       in_place([](const Tensor& y, const Tensors& x, const RecordedCase&) { copy_(y, x[1]); });
@@ -347,8 +318,7 @@ std::map<std::string, RecordedCall> recorded_ops() {
   add_reductions(t);
   add_views(t);
   add_places(t);
-  add_losses(t);
-  add_attention(t);
+  add_recorded_layers(t);
   add_creation(t);
   add_in_place(t);
   return t;

@@ -14,5 +14,7 @@ using RecordedCall = std::function<Tensors(const Tensors& x, const RecordedCase&
 
 /// By the op's name.
 std::map<std::string, RecordedCall> recorded_ops();
+/// Adds those that recorded_layers.cpp has.
+void add_recorded_layers(std::map<std::string, RecordedCall>& table);
 
 }  // namespace tenet::test
