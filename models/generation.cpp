@@ -70,7 +70,7 @@ class Drawing {
  public:
   Drawing(Reformer& model, const std::vector<std::vector<int64_t>>& prompts,
           const GenerationOptions& options, const Generator& generator, const EmitToken& emit)
-      : continuing_(model, prompts, options.cache), options_(options), emit_(emit) {
+      : continuing_(model, prompts, options), options_(options), emit_(emit) {
     for (size_t row = 0; row < prompts.size(); ++row) {
       generators_.emplace_back(generator.seed(), generator.stream() + row);
       if (row == 0) generators_[0].set_offset(generator.offset());
@@ -131,8 +131,6 @@ void GenerationOptions::validate() const {
   check(beams >= 1, "generate: {} beams; at least 1 is needed", beams);
   check(std::isfinite(length_penalty), "generate: length penalty {} is not finite", length_penalty);
 }
-
-bool can_cache(const ReformerConfig& config) { return config.is_decoder && !config.has_chunks(); }
 
 int64_t sample(const Tensor& logits, const GenerationOptions& options, Generator& generator) {
   options.validate();

@@ -27,8 +27,9 @@ struct GenerationOptions {
   /// length_penalty is returned.
   int64_t beams = 1;
   double length_penalty = 1.0;
-  TokenRange range = {};  // what may be chosen
-  bool cache = true;      // false evaluates the whole sequence for every token
+  TokenRange range = {};     // what may be chosen
+  bool cache = true;         // false evaluates the whole sequence for every token
+  bool approximate = false;  // of preset hugging_face: transformers' cache, see ReformerCache
 
   /// Error: a value out of range, named.
   void validate() const;
@@ -48,14 +49,11 @@ using EmitToken = std::function<bool(int64_t row, int64_t token)>;
 ///
 /// A model of preset windowed keeps what it needs of earlier tokens (ReformerCache): O(1) work for
 /// a token in local layers, O(rounds window) in LSH layers, O(length) in full ones. Of the others
-/// the whole sequence is evaluated for every token. Errors: an encoder, an empty prompt, a token
+/// the whole sequence is evaluated for every token, unless options.approximate. Errors: an encoder, an empty prompt, a token
 /// outside the vocabulary, more tokens than positions, an option out of range, sample()'s.
 std::vector<std::vector<int64_t>> generate(Reformer& model,
                                            const std::vector<std::vector<int64_t>>& prompts,
                                            const GenerationOptions& options, Generator& generator,
                                            const EmitToken& emit = {});
-
-/// Whether ReformerCache serves a model of this configuration.
-bool can_cache(const ReformerConfig& config);
 
 }  // namespace tenet

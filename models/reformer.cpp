@@ -226,30 +226,36 @@ void Reformer::check_call(const Tensor& tokens, const ReformerCall& call) const 
         call.mask.shape(), tokens.shape(), tokens.shape());
 }
 
-/// The streams of tokens that follow those which the cache has seen.
-Tensor Reformer::continued(const Tensor& tokens, const ReformerCall& call) {
+/// Checks that the tokens can follow those that the cache has seen; how many each row has in use.
+std::vector<int64_t> Reformer::begin_cached(const Tensor& tokens, const ReformerCall& call) const {
   ReformerCache& cache = *call.cache;
   check(!training() && !grad_enabled(),
         "reformer: a cache is for evaluation; call eval() and use NoGrad");
-  check(config_.is_decoder && !config_.has_chunks(),
+  check(cache.serves(config_),
         "reformer: nothing can be kept of earlier tokens by {}; evaluate the whole sequence",
         config_.is_decoder ? fmt::format("preset {}", config_.lsh_preset) : "an encoder");
   check(!call.positions.defined(), "reformer: positions are given, but the cache counts them");
-  const int64_t rows = tokens.size(0), length = tokens.size(1);
-  if (cache.lengths_.empty()) {
-    cache.lengths_.resize(static_cast<size_t>(rows));
-    cache.layers_.resize(static_cast<size_t>(config_.layers()));
-  }
-  check(cache.rows() == rows && std::ssize(cache.layers_) == config_.layers(),
+  check(cache.rows() == 0 ||
+            (cache.rows() == tokens.size(0) && std::ssize(cache.layers_) == config_.layers()),
         "reformer: the cache holds {} sequences of {} layers, tokens are {}, the model has {}",
         cache.rows(), cache.layers_.size(), tokens.shape(), config_.layers());
-  const std::vector<int64_t> counts = used_counts(tokens, call.mask);
-  std::vector<int64_t> positions;
-  for (size_t b = 0; b < counts.size(); ++b) {
+  std::vector<int64_t> counts = used_counts(tokens, call.mask);
+  for (size_t b = 0; b < counts.size() && cache.rows() > 0; ++b) {
     check(cache.lengths_[b] + counts[b] <= config_.max_position_embeddings,
           "reformer: row {} gets {} tokens after {}, the model has {} positions", b, counts[b],
           cache.lengths_[b], config_.max_position_embeddings);
-    for (int64_t i = 0; i < length; ++i) {
+  }
+  if (cache.rows() == 0) cache.layers_.resize(static_cast<size_t>(config_.layers()));
+  return counts;
+}
+
+/// The streams of tokens that follow others; those not in use stand at position 0.
+Tensor Reformer::continued(const Tensor& tokens, const ReformerCall& call) {
+  ReformerCache& cache = *call.cache;
+  const std::vector<int64_t> counts = begin_cached(tokens, call);
+  std::vector<int64_t> positions;
+  for (size_t b = 0; b < counts.size(); ++b) {
+    for (int64_t i = 0; i < tokens.size(1); ++i) {
       positions.push_back(i < counts[b] ? cache.lengths_[b] + i : 0);
     }
   }
@@ -261,7 +267,9 @@ Tensor Reformer::continued(const Tensor& tokens, const ReformerCall& call) {
 
 Tensor Reformer::streams(const Tensor& tokens, const ReformerCall& call) {
   check_call(tokens, call);
-  if (call.cache) return continued(tokens, call);
+  if (call.cache && call.cache->rows() > 0) return continued(tokens, call);
+  const std::vector<int64_t> counts =
+      call.cache ? begin_cached(tokens, call) : std::vector<int64_t>();
   const int64_t length = tokens.size(1), padded = config_.padded_length(length);
   check(padded <= config_.max_position_embeddings,
         "reformer: length {}, padded to {}, exceeds the model's {} positions", length, padded,
@@ -277,6 +285,7 @@ Tensor Reformer::streams(const Tensor& tokens, const ReformerCall& call) {
   const Tensor x = embedded(ids, positions);
   if (call.observe) call.observe("emb", x);
   auto [y1, y2] = (*layers_)(x, layer_calls(call, mask));
+  if (call.cache) call.cache->lengths_ = counts;
   const Tensor both = concatenate({y1, y2}, -1);
   return padded > length ? slice(both, 1, 0, length) : both;
 }

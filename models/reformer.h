@@ -70,6 +70,7 @@ class Reformer : public nn::Module {
   /// Both streams after the last layer, [B, L, 2 D].
   Tensor streams(const Tensor& tokens, const ReformerCall& call);
   Tensor continued(const Tensor& tokens, const ReformerCall& call);
+  std::vector<int64_t> begin_cached(const Tensor& tokens, const ReformerCall& call) const;
   Tensor position_vectors(int64_t length) const;
   Tensor embedded(const Tensor& tokens, const Tensor& positions) const;
   void check_call(const Tensor& tokens, const ReformerCall& call) const;

@@ -1,6 +1,7 @@
 /// What a Reformer keeps of sequences that it continues.
 #pragma once
 
+#include <tenet/models/reformer_config.h>
 #include <tenet/ops/attention/attention_cache.h>
 
 #include <cstdint>
@@ -15,10 +16,19 @@ namespace tenet {
 ///     logits = model.next_logits(next, {.cache = &cache});            // (B, 1) -> (B, V)
 ///
 /// Logits are those of the whole sequences in one call, to the bit in f32. The model has to be a
-/// decoder of preset windowed in evaluation mode, under NoGrad. After an exception a cache is good
+/// decoder of preset windowed in evaluation mode, under NoGrad. An approximate cache also serves
+/// preset hugging_face, whose chunks later tokens move: it gives what transformers gives with its
+/// cache, which differs from the logits of the whole sequences by tenths. After an exception a cache is good
 /// to be destroyed only.
 class ReformerCache {
  public:
+  explicit ReformerCache(bool approximate = false) : approximate_(approximate) {}
+
+  /// Whether it serves a model of this configuration.
+  bool serves(const ReformerConfig& config) const {
+    return config.is_decoder &&
+           (!config.has_chunks() || (approximate_ && config.lsh_preset == "hugging_face"));
+  }
   /// Sequences; 0 before the first call.
   int64_t rows() const { return static_cast<int64_t>(lengths_.size()); }
   /// Tokens of a sequence so far.
@@ -35,6 +45,7 @@ class ReformerCache {
   friend class Reformer;
   std::vector<AttentionCache> layers_;
   std::vector<int64_t> lengths_;
+  bool approximate_;
 };
 
 }  // namespace tenet

@@ -126,6 +126,9 @@ void add_generate(CLI::App& app) {
       ->add_option("--length-penalty", options.length_penalty,
                    "beams compare by log probability / length^penalty")
       ->capture_default_str();
+  generate->add_flag("--approximate-cache", options.approximate,
+                     "of preset hugging_face: transformers' cache, whose logits differ from those "
+                     "of the whole text");
   generate->add_flag("--no-cache", flags->anew, "evaluate the whole text for every byte");
   generate->add_option("--seed", flags->seed, "seed of the draws")->capture_default_str();
   generate->callback([flags, tokens] {

@@ -76,8 +76,8 @@ ChunkedLshOptions chunked_options(AttentionPreset preset) {
   return o;
 }
 
-void check_no_cache(const LayerCall& call, AttentionPreset preset, const char* module) {
-  check(call.cache == nullptr,
+void check_cache(const LayerCall& call, AttentionPreset preset, const char* module) {
+  check(call.cache == nullptr || preset == AttentionPreset::hugging_face,
         "{}: later tokens move the chunks of preset {}, so nothing can be kept of earlier ones; "
         "evaluate the whole sequence",
         module, to_string(preset));
@@ -179,13 +179,14 @@ Tensor LocalSelfAttention::attend(const Tensor& q, const Tensor& k, const Tensor
     return call.cache ? call.cache->local_attention(q, k, v, o) : local_attention(q, k, v, o);
   }
   ChunkOptions o = chunked_options(options_.preset);
-  check_no_cache(call, options_.preset, "local_self_attention");
+  check_cache(call, options_.preset, "local_self_attention");
   o.chunk = options_.chunk;
   o.before = options_.chunks_before, o.after = options_.chunks_after;
   o.causal = options_.causal;
   o.mask = call.mask;
   o.dropout = dropout;
-  return chunked_local_attention(q, k, v, o);
+  return call.cache ? call.cache->chunked_local_attention(q, k, v, o)
+                    : chunked_local_attention(q, k, v, o);
 }
 
 void LocalSelfAttention::fields(Fields& f) {
@@ -254,7 +255,7 @@ Tensor LshSelfAttention::attend(const Tensor& qk, const Tensor& v, const Tensor&
     return call.cache ? call.cache->lsh_attention(qk, v, rotations, o)
                       : lsh_attention(qk, v, rotations, o);
   }
-  check_no_cache(call, options_.preset, "lsh_self_attention");
+  check_cache(call, options_.preset, "lsh_self_attention");
   ChunkedLshOptions o = chunked_options(options_.preset);
   o.chunk = options_.window;
   o.before = options_.chunks_before, o.after = options_.chunks_after;
@@ -267,7 +268,8 @@ Tensor LshSelfAttention::attend(const Tensor& qk, const Tensor& v, const Tensor&
     call.observe("buckets", sorted.buckets);
     call.observe("order", sorted.order);
   }
-  return chunked_lsh_attention(qk, v, rotations, o);
+  return call.cache ? call.cache->chunked_lsh_attention(qk, v, rotations, o)
+                    : chunked_lsh_attention(qk, v, rotations, o);
 }
 
 void LshSelfAttention::fields(Fields& f) {

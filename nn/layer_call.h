@@ -17,7 +17,8 @@ struct LayerCall {
   Tensor rotations =
       {};  // of LSH attention, (H, K, R, sum(num_buckets) / 2), instead of drawn ones
   /// What attention keeps of earlier positions, which those of this call follow; null: there are
-  /// none. Causal, in evaluation, under NoGrad, and of preset windowed.
+  /// none. Causal, in evaluation, under NoGrad, and of preset windowed, or, approximately,
+  /// hugging_face.
   AttentionCache* cache = nullptr;
   /// Is shown what the layer computes, by name, for tests and teaching.
   std::function<void(std::string_view name, const Tensor& value)> observe = {};

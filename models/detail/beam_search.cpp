@@ -39,7 +39,7 @@ struct Step {
 class BeamSearch {
  public:
   BeamSearch(Reformer& model, const std::vector<int64_t>& prompt, const GenerationOptions& options)
-      : continuing_(model, {prompt}, options.cache), options_(options) {}
+      : continuing_(model, {prompt}, options), options_(options) {}
 
   std::vector<int64_t> run() {
     for (int64_t i = 0; i < options_.tokens && !live_.empty() && !decided(); ++i) advance();

@@ -14,8 +14,11 @@ std::span<const float> within(const std::vector<float>& logits, TokenRange range
 }
 
 Continuing::Continuing(Reformer& model, const std::vector<std::vector<int64_t>>& prompts,
-                       bool cache)
-    : model_(model), cached_(cache && can_cache(model.config())), sequences_(prompts) {}
+                       const GenerationOptions& options)
+    : model_(model),
+      cache_(options.approximate),
+      cached_(options.cache && cache_.serves(model.config())),
+      sequences_(prompts) {}
 
 Tensor Continuing::next_logits() {
   if (!cached_) return next_logits_anew();

@@ -16,7 +16,8 @@ std::span<const float> within(const std::vector<float>& logits, TokenRange range
 /// beginnings.
 class Continuing {
  public:
-  Continuing(Reformer& model, const std::vector<std::vector<int64_t>>& prompts, bool cache);
+  Continuing(Reformer& model, const std::vector<std::vector<int64_t>>& prompts,
+             const GenerationOptions& options);
 
   /// Of what follows each sequence, (sequences, V).
   Tensor next_logits();
@@ -27,8 +28,8 @@ class Continuing {
   Tensor next_logits_anew();
 
   Reformer& model_;
-  bool cached_;
   ReformerCache cache_;
+  bool cached_;
   std::vector<std::vector<int64_t>> sequences_;  // whole
 };
 

@@ -1,5 +1,6 @@
 #include <tenet/core/autograd.h>
 #include <tenet/ops/attention/attention_cache.h>
+#include <tenet/ops/attention/detail/cache_rows.h>
 #include <tenet/ops/attention/detail/operand.h>
 #include <tenet/ops/creation.h>
 #include <tenet/ops/inplace.h>
@@ -11,36 +12,10 @@
 #include <numeric>
 
 namespace tenet {
-namespace {
 
-/// The (1, H, count, K) part of x (B, H, L, K): positions from `first` on of batch element b.
-Tensor part_of(const Tensor& x, int64_t b, int64_t first, int64_t count) {
-  return slice(slice(x, 0, b, b + 1), 2, first, first + count);
-}
-
-/// Calls step(b, i) for the positions in use and collects the (1, H, 1, K) rows that it gives.
-Tensor collect(const Tensor& q, const std::vector<int64_t>& counts,
-               const std::function<Tensor(int64_t b, int64_t i)>& step) {
-  if (q.size(0) == 1 && q.size(2) == 1 && counts[0] == 1) return step(0, 0);
-  const Tensor y = detail::empty_heads(q, q.shape());
-  fill_(y, 0);
-  for (int64_t b = 0; b < q.size(0); ++b) {
-    for (int64_t i = 0; i < counts[static_cast<size_t>(b)]; ++i) {
-      copy_(part_of(y, b, i, 1), step(b, i));
-    }
-  }
-  return y;
-}
-
-template <class Options>
-void check_options(const Options& options, const char* op) {
-  check(options.causal, "{}: a cache holds earlier positions only; give causal", op);
-  check(options.dropout == 0, "{}: dropout is {}; with a cache give 0", op, options.dropout);
-  check(!grad_enabled(), "{}: a cache keeps no graph; use NoGrad", op);
-}
-
-}  // namespace
-
+using detail::check_cacheable;
+using detail::collect;
+using detail::part_of;
 Tensor AttentionCache::Row::kept(const Tensor& all) const {
   return slice(all, 2, start - origin, length - origin);
 }
@@ -87,7 +62,7 @@ void AttentionCache::append(Row& row, const Tensor& k, const Tensor& v) {
 Tensor AttentionCache::attention(const Tensor& q_, const Tensor& k_, const Tensor& v_,
                                  const AttentionOptions& options) {
   const char* const op = "attention";
-  check_options(options, op);
+  check_cacheable(options, op);
   check(options.offset == 0, "{}: offset is {}; the cache knows it, give 0", op, options.offset);
   const Tensor q = detail::autocast(q_), k = detail::autocast(k_), v = detail::autocast(v_);
   const bool first = rows_.empty();
@@ -113,7 +88,7 @@ Tensor AttentionCache::attention(const Tensor& q_, const Tensor& k_, const Tenso
 Tensor AttentionCache::local_attention(const Tensor& q_, const Tensor& k_, const Tensor& v_,
                                        const LocalAttentionOptions& options) {
   const char* const op = "local_attention";
-  check_options(options, op);
+  check_cacheable(options, op);
   const Tensor q = detail::autocast(q_), k = detail::autocast(k_), v = detail::autocast(v_);
   const bool first = rows_.empty();
   const Tensor y = first ? tenet::local_attention(q, k, v, options) : Tensor();
@@ -177,7 +152,7 @@ Tensor AttentionCache::seen(const Row& row, const Tensor& bucket, int64_t bucket
 Tensor AttentionCache::lsh_attention(const Tensor& qk_, const Tensor& v_, const Tensor& rotations,
                                      const LshAttentionOptions& options) {
   const char* const op = "lsh_attention";
-  check_options(options, op);
+  check_cacheable(options, op);
   const Tensor qk = detail::autocast(qk_), v = detail::autocast(v_);
   const bool first = rows_.empty();
   if (first) rotations_ = rotations;

@@ -1,6 +1,7 @@
 #include <tenet/core/grad_mode.h>
 #include <tenet/ops/arithmetic.h>
 #include <tenet/ops/attention/chunked_attention.h>
+#include <tenet/ops/attention/detail/chunked_step.h>
 #include <tenet/ops/attention/lsh_attention.h>
 #include <tenet/ops/concatenate.h>
 #include <tenet/ops/creation.h>
@@ -104,6 +105,15 @@ Attended attend(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor&
   }
   if (level.defined()) level = squeeze(expand(level, l.shape()), -1);
   return {matmul(weights, v), squeeze(l, -1), level};
+}
+
+/// y = sum_r softmax_r(l_r) y_r of (B, H, R, L, K) and (B, H, R, L).
+Tensor combined(const Attended& each, Weighing weighing) {
+  if (each.y.size(2) == 1) return select(each.y, 2, 0);
+  Tensor l = each.log_sum;
+  if (each.level.defined()) l = l + (each.level - max(each.level, 2, true));
+  const Tensor weights = weights_of(l, log_sum_of(l, 2, weighing), 2, weighing);
+  return sum(unsqueeze(weights, -1) * each.y, 2);
 }
 
 /// Whether something is hidden from a query at `at` in the key at `seen`, both i64 positions;
@@ -303,15 +313,34 @@ Tensor chunked_lsh_attention(const Tensor& qk_, const Tensor& v_, const Tensor& 
   const Attended each = attend(
       queries, rounds.around(keys_of(queries)), rounds.around(rounds.gathered(v)), rounds.hidden(),
       rounds.self(), options.count_duplicates ? rounds.log_duplicates(wide) : Tensor(), options);
-  const Tensor y = rounds.unsorted(each.y);
-  if (rotations.size(2) == 1) return select(y, 2, 0).to(dtype);
-  Tensor l = rounds.unsorted(each.log_sum);
-  if (each.level.defined()) {
-    const Tensor level = rounds.unsorted(each.level);
-    l = l + (level - max(level, 2, true));
-  }
-  const Tensor weights = weights_of(l, log_sum_of(l, 2, options.weighing), 2, options.weighing);
-  return sum(unsqueeze(weights, -1) * y, 2).to(dtype);
+  const Tensor level = each.level.defined() ? rounds.unsorted(each.level) : Tensor();
+  return combined({rounds.unsorted(each.y), rounds.unsorted(each.log_sum), level}, options.weighing)
+      .to(dtype);
 }
+
+namespace detail {
+
+Tensor chunked_local_step(const Tensor& q, const Tensor& k, const Tensor& v,
+                          const ChunkOptions& options) {
+  const DType wide = accumulate_dtype(q.dtype());
+  const Tensor keys = k.to(wide) * (1 / std::sqrt(static_cast<double>(k.size(3))));
+  return attend(q.to(wide), keys, v.to(wide), {}, {}, {}, options).y.to(q.dtype());
+}
+
+Tensor chunked_lsh_step(const Tensor& q, const Tensor& qk, const Tensor& v, const Tensor& index,
+                        const ChunkOptions& options) {
+  const DType wide = accumulate_dtype(q.dtype());
+  const int64_t B = index.size(0), H = index.size(1), R = index.size(2), m = index.size(3);
+  const auto gathered = [&](const Tensor& x) {
+    const Tensor rows = take_along(x, reshape(index, {B, H, R * m, 1}), 2).to(wide);
+    return reshape(rows, {B, H, R, m, x.size(3)});
+  };
+  const Tensor self = unsqueeze(equal(index, qk.size(2) - 1), -2);
+  const Attended each =
+      attend(unsqueeze(q.to(wide), 2), keys_of(gathered(qk)), gathered(v), {}, self, {}, options);
+  return combined(each, options.weighing).to(q.dtype());
+}
+
+}  // namespace detail
 
 }  // namespace tenet

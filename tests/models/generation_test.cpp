@@ -1,6 +1,9 @@
 /// Promise: cached generation gives the logits of the full forward pass, to the bit, and what is
 /// made of them is what the definitions of greedy choice and beam search say.
+#include <recorded.h>
 #include <tenet/core/grad_mode.h>
+#include <tenet/core/safetensors.h>
+#include <tenet/models/checkpoint.h>
 #include <tenet/models/generation.h>
 #include <tenet/ops/arithmetic.h>
 #include <tenet/ops/concatenate.h>
@@ -8,6 +11,8 @@
 #include <tenet/ops/reduce.h>
 #include <tenet/ops/softmax.h>
 #include <tenet/ops/views.h>
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -251,7 +256,7 @@ TEST_CASE("models with chunks are evaluated anew for every token") {
   config.lsh_preset = "hugging_face", config.residual = "float";
   Reformer model(config);
   model.eval();
-  CHECK_FALSE(can_cache(config));
+  CHECK_FALSE(ReformerCache().serves(config));
   const std::vector<int64_t> prompt = random_sequence(6, 3);
   Generator generator(1);
   const auto got = generate(model, {prompt}, {.tokens = 5, .temperature = 0}, generator)[0];
@@ -266,6 +271,36 @@ TEST_CASE("models with chunks are evaluated anew for every token") {
   CHECK(error_of([&] { model.logits(row_of(prompt), {.cache = &cache}); }) ==
         "reformer: nothing can be kept of earlier tokens by preset hugging_face; evaluate the "
         "whole sequence");
+}
+
+TEST_CASE("an approximate cache gives what transformers gives with its own") {
+  const NoGrad scope;
+  for (const std::string name : {"decoder", "padded", "axial"}) {
+    const std::string folder = reference_path("hugging_face/" + name);
+    const std::unique_ptr<Reformer> model = load_model(folder);
+    model->eval();
+    const auto given = safetensors::load(folder + "/input.safetensors").tensors;
+    const Tensor tokens = slice(given.at("input_ids"), 0, 0, 1);
+    ReformerCall call;
+    for (int64_t i = 0; i < model->config().layers(); ++i) {
+      const auto rotation = given.find(fmt::format("rotation.{}", i));
+      call.rotations.push_back(rotation == given.end() ? Tensor() : rotation->second);
+    }
+    for (const auto& [key, want] : safetensors::load(folder + "/cached.safetensors").tensors) {
+      CAPTURE(name);
+      CAPTURE(key);
+      const int64_t prompt = std::stoll(key.substr(key.find('.') + 1));
+      ReformerCache cache(true);
+      call.cache = &cache;
+      Tensors rows{model->next_logits(slice(tokens, 1, 0, prompt), call)};
+      for (int64_t i = prompt; i < tokens.size(1); ++i) {
+        rows.push_back(model->next_logits(slice(tokens, 1, i, i + 1), call));
+      }
+      const double error = recorded_error(concatenate(rows, 0), want);
+      MESSAGE(name << " " << key << ": off by " << error);
+      CHECK(error <= 1e-5);
+    }
+  }
 }
 
 TEST_CASE("what generation and its cache refuse") {
