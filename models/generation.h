@@ -49,8 +49,9 @@ using EmitToken = std::function<bool(int64_t row, int64_t token)>;
 ///
 /// A model of preset windowed keeps what it needs of earlier tokens (ReformerCache): O(1) work for
 /// a token in local layers, O(rounds window) in LSH layers, O(length) in full ones. Of the others
-/// the whole sequence is evaluated for every token, unless options.approximate. Errors: an encoder, an empty prompt, a token
-/// outside the vocabulary, more tokens than positions, an option out of range, sample()'s.
+/// the whole sequence is evaluated for every token, unless options.approximate. Errors: an encoder,
+/// an empty prompt, a token outside the vocabulary, more tokens than positions, an option out of
+/// range, sample()'s.
 std::vector<std::vector<int64_t>> generate(Reformer& model,
                                            const std::vector<std::vector<int64_t>>& prompts,
                                            const GenerationOptions& options, Generator& generator,

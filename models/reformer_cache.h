@@ -18,8 +18,8 @@ namespace tenet {
 /// Logits are those of the whole sequences in one call, to the bit in f32. The model has to be a
 /// decoder of preset windowed in evaluation mode, under NoGrad. An approximate cache also serves
 /// preset hugging_face, whose chunks later tokens move: it gives what transformers gives with its
-/// cache, which differs from the logits of the whole sequences by tenths. After an exception a cache is good
-/// to be destroyed only.
+/// cache, which differs from the logits of the whole sequences by tenths. After an exception a
+/// cache is good to be destroyed only.
 class ReformerCache {
  public:
   explicit ReformerCache(bool approximate = false) : approximate_(approximate) {}

@@ -20,9 +20,10 @@ namespace tenet {
 ///     y = cache.attention(q1, k1, v1);  // of the position that follows each, (B, H, 1, K)
 ///
 /// Every call gives the rows that the op of its name gives for the positions so far, to the bit in
-/// f32 and f64, but for attention over chunks. `options.mask` (B, L): which of the call's positions are in use, the first ones of
-/// each row; the others are not kept. A cache serves one of the ops, with the same options in
-/// every call: causal, without dropout. Under NoGrad. Errors: otherwise, or shapes that do not fit.
+/// f32 and f64, but for attention over chunks. `options.mask` (B, L): which of the call's positions
+/// are in use, the first ones of each row; the others are not kept. A cache serves one of the ops,
+/// with the same options in every call: causal, without dropout. Under NoGrad. Errors: otherwise,
+/// or shapes that do not fit.
 class AttentionCache {
  public:
   /// attention(): keeps every key; O(length) time for a new position.
@@ -36,11 +37,11 @@ class AttentionCache {
   Tensor lsh_attention(const Tensor& qk, const Tensor& v, const Tensor& rotations,
                        const LshAttentionOptions& options);
 
-  /// What transformers 4.57 takes for the next position of its Reformer, and not what
-  /// chunked_local_attention() and chunked_lsh_attention() give for all positions: later tokens move
-  /// the chunks, but here what earlier ones saw stays. LSH attention sees in each round the chunk
-  /// that its place among all positions falls in and its neighbours, nothing hidden; local attention
-  /// the chunks before its own. A first call gives what the ops give.
+  /// What transformers 4.57 takes for the next position of its Reformer, and not what the ops give
+  /// for all positions: later tokens move the chunks, but here what earlier ones saw stays. LSH
+  /// attention sees in each round the chunk that its place among all positions falls in and its
+  /// neighbours, nothing hidden; local attention the chunks before its own. A first call gives what
+  /// the ops give.
   Tensor chunked_local_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                  const ChunkOptions& options);
   Tensor chunked_lsh_attention(const Tensor& qk, const Tensor& v, const Tensor& rotations,
@@ -59,8 +60,8 @@ class AttentionCache {
     Tensor k, v;  // (1, H, capacity, K); the first is of position `origin`
     int64_t origin = 0, start = 0, length = 0;
     std::vector<std::vector<int32_t>> members;  // the last, of each head, round and bucket
-    /// Of each head and round: bucket * 2^32 + position of every position, rising; of attention over
-    /// chunks.
+    /// Of each head and round: bucket * 2^32 + position of every position, rising; of attention
+    /// over chunks.
     std::vector<std::vector<int64_t>> sorted;
 
     Tensor kept(const Tensor& all) const;
