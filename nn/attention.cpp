@@ -3,6 +3,7 @@
 #include <tenet/core/replay.h>
 #include <tenet/nn/attention.h>
 #include <tenet/ops/attention/attention.h>
+#include <tenet/ops/attention/attention_cache.h>
 #include <tenet/ops/attention/chunked_attention.h>
 #include <tenet/ops/attention/local_attention.h>
 #include <tenet/ops/attention/lsh_attention.h>

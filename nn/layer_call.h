@@ -2,11 +2,14 @@
 #pragma once
 
 #include <tenet/core/tensor.h>
-#include <tenet/ops/attention/attention_cache.h>
 
 #include <cstdint>
 #include <functional>
 #include <string_view>
+
+namespace tenet {
+class AttentionCache;
+}
 
 namespace tenet::nn {
 

@@ -49,15 +49,15 @@ Tensor Continuing::next_logits_anew() {
 }
 
 void Continuing::go_on(const std::vector<int64_t>& rows, const std::vector<int64_t>& tokens) {
-  std::vector<std::vector<int64_t>> next;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    next.push_back(sequences_[static_cast<size_t>(rows[i])]);
-    next.back().push_back(tokens[i]);
-  }
   bool same = rows.size() == sequences_.size();
   for (size_t i = 0; i < rows.size(); ++i) same = same && rows[i] == static_cast<int64_t>(i);
-  if (cached_ && !same) cache_.select(rows);
-  sequences_ = std::move(next);
+  if (!same) {
+    if (cached_) cache_.select(rows);
+    std::vector<std::vector<int64_t>> next;
+    for (const int64_t row : rows) next.push_back(sequences_[static_cast<size_t>(row)]);
+    sequences_ = std::move(next);
+  }
+  for (size_t i = 0; i < rows.size(); ++i) sequences_[i].push_back(tokens[i]);
 }
 
 }  // namespace tenet::detail

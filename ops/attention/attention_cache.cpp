@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <numeric>
 
 namespace tenet {
@@ -16,15 +17,26 @@ namespace tenet {
 using detail::check_cacheable;
 using detail::collect;
 using detail::part_of;
+
 Tensor AttentionCache::Row::kept(const Tensor& all) const {
   return slice(all, 2, start - origin, length - origin);
 }
 
 /// How many of the call's positions each row has in use.
-std::vector<int64_t> AttentionCache::begin(const Tensor& k, const Tensor& mask, const char* op) {
+std::vector<int64_t> AttentionCache::begin(const Tensor& q, const Tensor& k, const Tensor& v,
+                                           const Tensor& mask, const char* op) {
+  detail::check_heads(k, "k", op);
+  detail::check_alike(k, "k", q, "q", -1, op);
+  detail::check_alike(k, "k", v, "v", -1, op);
   const int64_t B = k.size(0), L = k.size(2);
   if (rows_.empty()) rows_.resize(static_cast<size_t>(B));
   check(rows() == B, "{}: a batch of {}, the cache holds {} sequences", op, B, rows());
+  for (const Row& row : rows_) {
+    if (!row.k.defined()) continue;
+    check(k.size(1) == row.k.size(1) && k.size(3) == row.k.size(3) && k.dtype() == row.k.dtype(),
+          "{}: k is {} {}, the cache holds {} {}", op, k.dtype(), k.shape(), row.k.dtype(),
+          row.kept(row.k).shape());
+  }
   std::vector<int64_t> counts(static_cast<size_t>(B), L);
   if (!mask.defined()) return counts;
   const std::vector<int64_t> used = detail::checked_mask(mask, k, op).to_vector<int64_t>();
@@ -67,7 +79,7 @@ Tensor AttentionCache::attention(const Tensor& q_, const Tensor& k_, const Tenso
   const Tensor q = detail::autocast(q_), k = detail::autocast(k_), v = detail::autocast(v_);
   const bool first = rows_.empty();
   const Tensor y = first ? tenet::attention(q, k, v, options) : Tensor();
-  const std::vector<int64_t> counts = begin(k, options.mask, op);
+  const std::vector<int64_t> counts = begin(q, k, v, options.mask, op);
   if (first) {
     for (size_t b = 0; b < rows_.size(); ++b) {
       const auto at = static_cast<int64_t>(b);
@@ -92,7 +104,7 @@ Tensor AttentionCache::local_attention(const Tensor& q_, const Tensor& k_, const
   const Tensor q = detail::autocast(q_), k = detail::autocast(k_), v = detail::autocast(v_);
   const bool first = rows_.empty();
   const Tensor y = first ? tenet::local_attention(q, k, v, options) : Tensor();
-  const std::vector<int64_t> counts = begin(k, options.mask, op);
+  const std::vector<int64_t> counts = begin(q, k, v, options.mask, op);
   const auto sight = [&](int64_t position) {  // the first that it sees
     return std::max<int64_t>(position / options.chunk - options.before, 0) * options.chunk;
   };
@@ -157,30 +169,30 @@ Tensor AttentionCache::lsh_attention(const Tensor& qk_, const Tensor& v_, const 
   const bool first = rows_.empty();
   if (first) rotations_ = rotations;
   const Tensor y = first ? tenet::lsh_attention(qk, v, rotations, options) : Tensor();
-  const std::vector<int64_t> counts = begin(qk, options.mask, op);
+  const std::vector<int64_t> counts = begin(qk, qk, v, options.mask, op);
   const Tensor bucket = lsh_hash(qk, rotations_, options.factors);
+  const int64_t window = std::min<int64_t>(options.window, std::numeric_limits<int32_t>::max());
   const int64_t buckets = std::accumulate(options.factors.begin(), options.factors.end(),
                                           int64_t{1}, std::multiplies<>());
   if (first) {
     for (size_t b = 0; b < rows_.size(); ++b) {
       const auto at = static_cast<int64_t>(b);
       append(rows_[b], part_of(qk, at, 0, counts[b]), part_of(v, at, 0, counts[b]));
-      enter(rows_[b], slice(bucket, 0, at, at + 1), counts[b], buckets, options.window);
+      enter(rows_[b], slice(bucket, 0, at, at + 1), counts[b], buckets, window);
     }
     return y;
   }
   detail::LshPlan plan;
   plan.scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(qk.size(3))));
-  plan.window = options.window;
   return collect(qk, counts, [&](int64_t b, int64_t i) {
     Row& row = rows_[static_cast<size_t>(b)];
     const Tensor query = detail::with_contiguous_rows(part_of(qk, b, i, 1));
     const Tensor value = detail::with_contiguous_rows(part_of(v, b, i, 1));
     const Tensor own = slice(slice(bucket, 0, b, b + 1), 3, i, i + 1);
-    plan.window = std::min(options.window, std::max<int64_t>(row.length, 1));
+    plan.window = std::min(window, std::max<int64_t>(row.length, 1));
     const Tensor shown = seen(row, own, buckets, plan.window);
     append(row, query, value);
-    enter(row, own, 1, buckets, options.window);
+    enter(row, own, 1, buckets, window);
     Tensor one = detail::empty_heads(query, query.shape());
     detail::lsh_step_kernel(query.device(),
                             {view(one), view(query), view(value), view(row.kept(row.k)),

@@ -23,7 +23,7 @@ namespace tenet {
 /// f32 and f64, but for attention over chunks. `options.mask` (B, L): which of the call's positions
 /// are in use, the first ones of each row; the others are not kept. A cache serves one of the ops,
 /// with the same options in every call: causal, without dropout. Under NoGrad. Errors: otherwise,
-/// or shapes that do not fit.
+/// or shapes that do not fit. After an exception a cache is good to be destroyed only.
 class AttentionCache {
  public:
   /// attention(): keeps every key; O(length) time for a new position.
@@ -67,7 +67,8 @@ class AttentionCache {
     Tensor kept(const Tensor& all) const;
   };
 
-  std::vector<int64_t> begin(const Tensor& k, const Tensor& mask, const char* op);
+  std::vector<int64_t> begin(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
+                             const char* op);
   static void append(Row& row, const Tensor& k, const Tensor& v);
   static void enter(Row& row, const Tensor& bucket, int64_t count, int64_t buckets, int64_t window);
   static Tensor seen(const Row& row, const Tensor& bucket, int64_t buckets, int64_t window);

@@ -234,5 +234,10 @@ TEST_CASE("what a cache refuses") {
   const Parts one = x.row(0, 1);
   CHECK_THROWS_WITH_AS(other.attention(one.q, one.k, one.v),
                        "attention: a batch of 1, the cache holds 2 sequences", Error);
+  const Parts narrow = random_parts({2, 1, 1, 3}, DType::f32, 3);
+  CHECK_THROWS_WITH_AS(other.attention(narrow.q, narrow.k, narrow.v),
+                       "attention: k is f32 (2, 1, 1, 3), the cache holds f32 (1, 1, 4, 4)", Error);
+  CHECK_THROWS_WITH_AS(other.attention(x.cut(0, 1).q, x.cut(0, 1).k, x.cut(0, 2).v),
+                       "attention: k has shape (2, 1, 1, 4), v has (2, 1, 2, 4)", Error);
   CHECK_THROWS_WITH_AS(other.select({2}), "attention cache: row 2 of 2", Error);
 }
