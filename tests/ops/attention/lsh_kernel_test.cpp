@@ -139,8 +139,13 @@ struct Run {
   }
 };
 
+/// The largest difference of y, and of the gradients.
+struct Errors {
+  double y = 0, gradient = 0;
+};
+
 template <class T>
-void compare(Run<T>& run) {
+Errors compare(Run<T>& run) {
   run.forward();
   run.backward();
   const auto& s = run.shape;
@@ -161,6 +166,8 @@ void compare(Run<T>& run) {
     const double a = run.log_sum[i], c = want.log_sum[i];
     CHECK((a == c || std::abs(a - c) <= tolerance * std::max(1.0, std::abs(c))));
   }
+  return {difference(run.y, want.y),
+          std::max(difference(run.dq, want.dq), difference(run.dv, want.dv))};
 }
 
 template <class T>
@@ -193,6 +200,27 @@ bool same_row(const T* a, const T* b, int64_t size) {
 TEST_CASE("LSH attention equals its definition") {
   compare_all<float>({1, 2, 3, 8, 33, 65, 150, 300});
   compare_all<double>({1, 2, 17, 40, 130});
+}
+
+TEST_CASE("LSH attention equals its definition, often" * doctest::test_suite("slow")) {
+  std::mt19937 dice(1);
+  const auto roll = [&](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(dice() % static_cast<uint32_t>(high - low + 1));
+  };
+  const std::vector<std::vector<int64_t>> factors{{2}, {4}, {2, 6}, {8}, {16, 4}, {4, 2, 6}};
+  Errors worst;
+  for (unsigned i = 0; i < 4000; ++i) {
+    CAPTURE(i);
+    tiles::LshShape shape{.B = roll(1, 3), .H = roll(1, 3), .L = roll(1, 60), .R = roll(1, 4)};
+    shape.size = roll(1, 20);
+    shape.window = roll(1, 30);
+    shape.causal = roll(0, 1) == 1;
+    Run<double> run(shape, factors[static_cast<size_t>(roll(0, 5))], i, roll(0, 1) == 1);
+    if (roll(0, 3) == 0) run.dropout = {0.2f, {i, 1, 5}};
+    const Errors errors = compare(run);
+    worst = {std::max(worst.y, errors.y), std::max(worst.gradient, errors.gradient)};
+  }
+  MESSAGE("4000 cases: off by " << worst.y << ", gradient by " << worst.gradient);
 }
 
 TEST_CASE("LSH gradients equal central differences with the buckets fixed") {
