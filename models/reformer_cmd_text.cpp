@@ -1,4 +1,5 @@
 /// `reformer eval` and `reformer generate`.
+#include <tenet/core/grad_mode.h>
 #include <tenet/models/checkpoint.h>
 #include <tenet/models/detail/commands.h>
 #include <tenet/models/progress.h>
@@ -6,22 +7,35 @@
 #include <tenet/models/text_model.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace tenet::commands {
 namespace {
 
 struct EvalFlags {
-  std::string model, text, part = "valid";
+  std::string model, text, part = "valid", dtype = "f32";
   int64_t length = 0, batch = 1;
 };
 
 struct GenerateFlags {
-  std::string model;
+  std::string model, dtype = "f32";
   std::vector<std::string> prompts, stops;
   GenerationOptions options;
   bool tokens_given = false, anew = false;
   uint64_t seed = 0;
 };
+
+void add_dtype(CLI::App& command, std::string& dtype) {
+  command.add_option("--dtype", dtype, "type of products and attention")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}));
+}
+
+std::optional<DType> autocast_of(const std::string& dtype) {
+  if (dtype == "bf16") return DType::bf16;
+  if (dtype == "f16") return DType::f16;
+  return {};
+}
 
 std::span<const uint8_t> part_of(const ByteText& text, const std::string& part) {
   if (part == "train") return text.train;
@@ -39,6 +53,7 @@ void run_eval(const EvalFlags& flags) {
   const int64_t positions = model->config().max_position_embeddings;
   const int64_t length = flags.length > 0 ? flags.length : positions;
   check(length <= positions, "eval: length {} exceeds the model's {} positions", length, positions);
+  const Autocast scope(autocast_of(flags.dtype));
   const TextScore score = evaluate(*model, bytes, length, flags.batch);
   fmt::print("{}: {:.4f} bits/byte over {} bytes ({} part, length {})\n", text.name,
              score.bits_per_byte, with_commas(score.bytes), flags.part, length);
@@ -70,6 +85,7 @@ GenerationOptions options_of(const GenerateFlags& flags, const ReformerConfig& c
 void run_generate(const GenerateFlags& flags) {
   const std::unique_ptr<Reformer> model = load_model(flags.model);
   const GenerationOptions options = options_of(flags, model->config());
+  const Autocast scope(autocast_of(flags.dtype));
   Generator generator(flags.seed);
   if (flags.prompts.size() > 1) {
     const std::vector<std::string> texts = generate(*model, flags.prompts, options, generator);
@@ -99,6 +115,7 @@ void add_eval(CLI::App& app) {
   eval->add_option("--length", flags->length, "window in bytes; 0: the model's positions")
       ->capture_default_str();
   eval->add_option("--batch", flags->batch, "windows at a time")->capture_default_str();
+  add_dtype(*eval, flags->dtype);
   eval->callback([flags] { run_eval(*flags); });
 }
 
@@ -108,7 +125,8 @@ void add_generate(CLI::App& app) {
   GenerationOptions& options = flags->options;
   generate->add_option("--model", flags->model, "checkpoint folder")->required();
   generate->add_option("--prompt", flags->prompts, "text to continue; several are one batch")
-      ->required();
+      ->required()
+      ->allow_extra_args(false);
   auto* tokens =
       generate->add_option("--tokens", options.tokens, "bytes to add")->capture_default_str();
   generate->add_option("--temperature", options.temperature, "0 takes the most probable byte")
@@ -117,7 +135,8 @@ void add_generate(CLI::App& app) {
       ->capture_default_str();
   generate->add_option("--top-p", options.top_p, "keep bytes up to this total probability")
       ->capture_default_str();
-  generate->add_option("--stop", flags->stops, "byte at which a text ends, such as \\n");
+  generate->add_option("--stop", flags->stops, "byte at which a text ends, such as \\n")
+      ->allow_extra_args(false);
   generate
       ->add_option("--beams", options.beams,
                    "above 1, beam search for the most probable text of --tokens bytes")
@@ -130,6 +149,7 @@ void add_generate(CLI::App& app) {
                      "of preset hugging_face: transformers' cache, whose logits differ from those "
                      "of the whole text");
   generate->add_flag("--no-cache", flags->anew, "evaluate the whole text for every byte");
+  add_dtype(*generate, flags->dtype);
   generate->add_option("--seed", flags->seed, "seed of the draws")->capture_default_str();
   generate->callback([flags, tokens] {
     flags->tokens_given = tokens->count() > 0;
