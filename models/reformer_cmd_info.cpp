@@ -30,8 +30,9 @@ void print_config(const ReformerConfig& config) {
              config.evaluation_hashes > 0 ? config.evaluation_hashes : config.num_hashes);
   fmt::print("residual    {}{}\n", config.residual,
              config.residual == "exact" ? fmt::format(", 2^-{} units", config.fraction_bits) : "");
-  fmt::print("positions   {}, vocabulary {}, byte offset {}\n", config.max_position_embeddings,
-             config.vocab_size, config.byte_offset);
+  fmt::print("positions   {}, vocabulary {}{}\n", config.max_position_embeddings, config.vocab_size,
+             config.byte_offset < 0 ? ", not of bytes"
+                                    : fmt::format(", byte offset {}", config.byte_offset));
   fmt::print("kernels     {}\n", cpu_level());
 }
 

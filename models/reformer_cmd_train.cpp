@@ -164,6 +164,8 @@ TrainResult run_train(const CLI::App& train_app, const ModelFlags& flags, TrainO
     if (options.steps == 0 && options.minutes == 0) options.steps = 1000;
     options.config = flags.config.empty() ? make_config(flags, options)
                                           : read_reformer_config(flags.config, true);
+    // Nothing has given tokens a meaning yet.
+    options.config.byte_offset = std::max<int64_t>(options.config.byte_offset, 0);
     if (train_app.get_option("--seed")->count() > 0) options.config.seed = options.seed;
   }
   const TrainingSignals signals;

@@ -179,7 +179,8 @@ void ReformerConfig::validate() const {
         "config: \"tenet.position_init\" is \"{}\"; use \"normal\" or \"harmonic\"", position_init);
   check(fraction_bits >= 1 && fraction_bits <= 29,
         "config: \"tenet.fraction_bits\" is {}, not in 1..29", fraction_bits);
-  check(byte_offset >= 0, "config: \"tenet.byte_offset\" is {}, it must be at least 0",
+  check(byte_offset >= -1,
+        "config: \"tenet.byte_offset\" is {}, it must be at least 0, or -1 if tokens are no bytes",
         byte_offset);
 }
 
@@ -230,6 +231,7 @@ ReformerConfig read_reformer_config(const std::string& path, bool strict) {
   };
   visit_plain(config, read_from(json));
   read_special(json, config);
+  config.byte_offset = config.vocab_size == 256 ? 0 : config.vocab_size == 258 ? 2 : -1;
   if (json.contains("tenet")) {
     const nlohmann::json& object = json["tenet"];
     check(object.is_object(), "config: \"tenet\" is no object");

@@ -55,10 +55,12 @@ struct ReformerConfig {
   std::string lsh_preset = "hugging_face";  // of local layers too: nn::AttentionPreset
   std::string residual = "float";           // or "exact"
   int64_t fraction_bits = 16;               // of an exact residual
-  int64_t byte_offset = 0;                  // token = byte + byte_offset
-  int64_t evaluation_hashes = 0;            // rounds in evaluation; 0 is num_hashes
-  std::string position_init = "normal";     // of axial positions, or "harmonic"
-  uint64_t seed = 0;                        // of the initial weights
+  /// token = byte + byte_offset; -1: tokens are no bytes. Without it in the file, 0 of a vocabulary
+  /// of 256, 2 of one of 258, as google/reformer-enwik8 has it, else -1.
+  int64_t byte_offset = -1;
+  int64_t evaluation_hashes = 0;         // rounds in evaluation; 0 is num_hashes
+  std::string position_init = "normal";  // of axial positions, or "harmonic"
+  uint64_t seed = 0;                     // of the initial weights
 
   /// How many layers.
   int64_t layers() const { return static_cast<int64_t>(attn_layers.size()); }

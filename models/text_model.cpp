@@ -36,6 +36,10 @@ void check_byte_model(const ReformerConfig& config, std::string_view op) {
         "{}: \"is_decoder\" is false, so the model sees the bytes that it predicts; set "
         "\"is_decoder\" to true in config.json",
         op);
+  check(config.byte_offset >= 0,
+        "{}: a vocabulary of {} without \"tenet.byte_offset\" is not known to be bytes; if a token "
+        "is a byte + n, set it to n in config.json",
+        op, config.vocab_size);
   check(config.byte_offset <= config.vocab_size - 256,
         "{}: \"vocab_size\" is {}, too few for 256 bytes from \"tenet.byte_offset\" {} on; set "
         "\"vocab_size\" to at least 256 more than that",

@@ -22,8 +22,8 @@ struct TokenTensors {
 /// Copies of the batch's numbers.
 TokenTensors to_tensors(const TokenBatch& batch);
 
-/// Error unless the model predicts each byte from those before it: it is causal and its vocabulary
-/// holds every byte. `op` begins the message.
+/// Error unless the model predicts each byte from those before it: it is causal, and its
+/// vocabulary is known to hold every byte. `op` begins the message.
 void check_byte_model(const ReformerConfig& config, std::string_view op);
 
 /// How well a model predicts a text.

@@ -8,6 +8,8 @@
 
 #include <chrono>
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include "byte_model.h"
@@ -177,6 +179,44 @@ TEST_CASE("train, eval, generate, info") {
   CHECK(contains(info.output, "causal      yes"));
   CHECK(contains(info.output, "query_key"));
   CHECK(contains(info.output, "Memory of a training step"));
+}
+
+TEST_CASE("score --text writes a JSON object a byte, and the mean") {
+  const ScratchFolder folder;
+  Reformer model(byte_config());
+  save_checkpoint(folder / "model", model, {}, "{}");
+  const auto score = [&](const std::string& text, std::vector<std::string> more = {}) {
+    if (!text.empty()) folder.write("text.txt", text);
+    more.insert(more.begin(), {"score", "--model", folder / "model", "--text",
+                               folder / (text.empty() ? "none.txt" : "text.txt")});
+    return reformer(more);
+  };
+  const Outcome all = score(some_text().substr(0, 70));
+  CHECK_MESSAGE(all.code == 0, all.output);
+  std::vector<nlohmann::json> lines;
+  std::istringstream stream(all.output);
+  for (std::string line; std::getline(stream, line);) lines.push_back(nlohmann::json::parse(line));
+  REQUIRE(lines.size() == 71);
+  CHECK(lines[0] == nlohmann::json::parse(R"({"position": 0, "byte": 108, "bits": null})"));
+  double sum = 0;
+  for (size_t i = 1; i < 70; ++i) {
+    CHECK(lines[i]["position"] == i);
+    CHECK(lines[i]["byte"] == static_cast<int>(some_text()[i]));
+    sum += lines[i]["bits"].get<double>();
+  }
+  CHECK(lines[70]["scored"] == 69);
+  CHECK(lines[70]["bits_per_byte"].get<double>() == doctest::Approx(sum / 69).epsilon(1e-6));
+  CHECK(score("x").output ==
+        "{\"position\": 0, \"byte\": 120, \"bits\": null}\n"
+        "{\"scored\": 0, \"bits_per_byte\": null}\n");
+  CHECK(score("text", {"--dtype", "f64", "--length", "2", "--overlap", "1"}).code == 0);
+  CHECK(score("").output == "reformer: text: \"" + folder / "none.txt" + "\" does not exist\n");
+  folder.write("empty.txt", "");
+  CHECK(reformer({"score", "--model", folder / "model", "--text", folder / "empty.txt"}).output ==
+        "reformer: text: \"" + folder / "empty.txt" + "\" is empty\n");
+  CHECK(reformer({"score", "--model", folder / "model"}).output ==
+        "reformer: score: give --io and --out, or --text\n");
+  CHECK(score("text", {"--grad"}).code != 0);
 }
 
 TEST_CASE("a misspelt key in --config is refused") {

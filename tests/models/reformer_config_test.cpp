@@ -61,7 +61,16 @@ TEST_CASE("an empty file means Hugging Face's defaults") {
   CHECK(config.vocab_size == 320);
   CHECK(config.lsh_preset == "hugging_face");
   CHECK(config.residual == "float");
-  CHECK(config.byte_offset == 0);
+  CHECK(config.byte_offset == -1);
+}
+
+TEST_CASE("the byte offset follows from the vocabulary where the file does not say it") {
+  CHECK(read_text(R"({"vocab_size": 256})").byte_offset == 0);
+  CHECK(read_text(R"({"vocab_size": 258})").byte_offset == 2);
+  CHECK(read_text(R"({"vocab_size": 258, "tenet": {"seed": 1}})").byte_offset == 2);
+  CHECK(read_text(R"({"vocab_size": 258, "tenet": {"byte_offset": 1}})").byte_offset == 1);
+  CHECK(read_text(R"({"vocab_size": 320})").byte_offset == -1);
+  CHECK(read_text(read_text(R"({"vocab_size": 320})").to_json()).byte_offset == -1);
 }
 
 TEST_CASE("a new model alternates local and LSH layers") {
@@ -154,8 +163,8 @@ TEST_CASE("values that cannot be") {
         "config: \"tenet.residual\" is \"fixed\"; use \"exact\" or \"float\"");
   CHECK(error_in(R"({"tenet": {"fraction_bits": 30}})") ==
         "config: \"tenet.fraction_bits\" is 30, not in 1..29");
-  CHECK(error_in(R"({"tenet": {"byte_offset": -1}})") ==
-        "config: \"tenet.byte_offset\" is -1, it must be at least 0");
+  CHECK(error_in(R"({"tenet": {"byte_offset": -2}})") ==
+        "config: \"tenet.byte_offset\" is -2, it must be at least 0, or -1 if tokens are no bytes");
   CHECK(error_in(R"({"tie_word_embeddings": true})") ==
         "config: \"tie_word_embeddings\" is true; the head is twice as wide as the embedding, so "
         "the two cannot share weights");
