@@ -1,8 +1,10 @@
 #include <tenet/core/error.h>
 #include <tenet/nn/activation.h>
+#include <tenet/ops/arithmetic.h>
 #include <tenet/ops/softmax.h>
 
 #include <array>
+#include <numbers>
 
 namespace tenet::nn {
 namespace {
@@ -12,6 +14,16 @@ struct Entry {
   std::string_view name;
   Tensor (*function)(const Tensor&);
 };
+
+Tensor gelu_10(const Tensor& x) { return clamp(gelu(x), -10, 10); }
+Tensor laplace(const Tensor& x) {
+  constexpr double mean = 0.707107, deviation = 0.282095;  // transformers' digits
+  return 0.5 * (1 + erf((x - mean) / (deviation * std::numbers::sqrt2)));
+}
+Tensor linear(const Tensor& x) { return x; }
+Tensor quick_gelu(const Tensor& x) { return x * sigmoid(1.702 * x); }
+Tensor relu2(const Tensor& x) { return square(relu(x)); }
+Tensor relu6(const Tensor& x) { return clamp(x, 0, 6); }
 
 /// In the order of the enumeration.
 constexpr std::array table{
@@ -27,7 +39,23 @@ constexpr std::array table{
     Entry{Activation::softplus, "softplus", tenet::softplus},
     Entry{Activation::mish, "mish", tenet::mish},
     Entry{Activation::hardswish, "hardswish", tenet::hardswish},
+    Entry{Activation::gelu_10, "gelu_10", gelu_10},
+    Entry{Activation::laplace, "laplace", laplace},
+    Entry{Activation::linear, "linear", linear},
+    Entry{Activation::quick_gelu, "quick_gelu", quick_gelu},
+    Entry{Activation::relu2, "relu2", relu2},
+    Entry{Activation::relu6, "relu6", relu6},
 };
+
+/// Other names of some of them.
+constexpr std::pair<std::string_view, Activation> aliases[] = {
+    {"swish", Activation::silu},
+    {"gelu_python", Activation::gelu},
+    {"gelu_tanh", Activation::gelu_tanh},
+    {"gelu_fast", Activation::gelu_tanh},
+    {"gelu_accurate", Activation::gelu_tanh},
+    {"gelu_python_tanh", Activation::gelu_tanh},
+    {"gelu_pytorch_tanh", Activation::gelu_tanh}};
 
 const Entry& entry(Activation activation) { return table[static_cast<size_t>(activation)]; }
 
@@ -38,8 +66,9 @@ Tensor activate(const Tensor& x, Activation activation) { return entry(activatio
 std::string_view to_string(Activation activation) { return entry(activation).name; }
 
 Activation parse_activation(std::string_view name) {
-  if (name == "gelu_pytorch_tanh" || name == "gelu_tanh") return Activation::gelu_tanh;
-  if (name == "swish") return Activation::silu;
+  for (const auto& [alias, activation] : aliases) {
+    if (name == alias) return activation;
+  }
   std::string names;
   for (const Entry& known : table) {
     if (known.name == name) return known.activation;

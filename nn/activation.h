@@ -10,7 +10,7 @@
 
 namespace tenet::nn {
 
-/// An elementwise nonlinearity, by the name of its op.
+/// An elementwise nonlinearity, by the name of its op or of its formula.
 enum class Activation {
   relu,
   gelu,
@@ -23,7 +23,13 @@ enum class Activation {
   selu,
   softplus,
   mish,
-  hardswish
+  hardswish,
+  gelu_10,     // gelu within [-10, 10]
+  laplace,     // (1 + erf((x - sqrt(1/2)) / (s sqrt(2)))) / 2, s = 0.282095
+  linear,      // x
+  quick_gelu,  // x sigmoid(1.702 x)
+  relu2,       // relu(x)^2
+  relu6        // relu within [0, 6]
 };
 
 /// The op of that name, with its default slope or alpha: any shape, which y has too.
@@ -32,8 +38,9 @@ Tensor activate(const Tensor& x, Activation activation);
 /// The name that parse_activation() reads.
 std::string_view to_string(Activation activation);
 
-/// Hugging Face's names: relu, gelu, gelu_new (the tanh form), silu, swish, tanh, sigmoid,
-/// leaky_relu, elu, selu, softplus, mish, hardswish. Error: another name.
+/// Hugging Face's names, all but those of activations with parameters (prelu, xielu), and elu,
+/// selu, softplus, hardswish. gelu_python is gelu; gelu_new, gelu_fast, gelu_accurate,
+/// gelu_python_tanh, gelu_pytorch_tanh and gelu_tanh are the tanh form. Error: another name.
 Activation parse_activation(std::string_view name);
 
 /// An op of one tensor as a module.

@@ -2,6 +2,7 @@
 
 #include <tenet/nn/activation.h>
 #include <tenet/ops/activation.h>
+#include <tenet/ops/arithmetic.h>
 #include <tenet/ops/softmax.h>
 
 #include <numbers>
@@ -39,6 +40,18 @@ double reference(Activation activation, double x) {
       return x * std::tanh(std::log1p(std::exp(x)));
     case Activation::hardswish:
       return x * std::clamp(x / 6 + 0.5, 0.0, 1.0);
+    case Activation::gelu_10:
+      return std::clamp(x * 0.5 * std::erfc(-x / std::numbers::sqrt2), -10.0, 10.0);
+    case Activation::laplace:
+      return 0.5 * (1 + std::erf((x - 0.707107) / (0.282095 * std::numbers::sqrt2)));
+    case Activation::linear:
+      return x;
+    case Activation::quick_gelu:
+      return x / (1 + std::exp(-1.702 * x));
+    case Activation::relu2:
+      return std::max(x, 0.0) * std::max(x, 0.0);
+    case Activation::relu6:
+      return std::clamp(x, 0.0, 6.0);
   }
   return 0;
 }
@@ -46,9 +59,10 @@ double reference(Activation activation, double x) {
 }  // namespace
 
 TEST_CASE("activations by name") {
-  const Tensor x = normal({100}, 1, DType::f64);
+  const Tensor x = mul(normal({100}, 1, DType::f64), 5);
   for (const char* name : {"relu", "gelu", "gelu_new", "silu", "tanh", "sigmoid", "leaky_relu",
-                           "elu", "selu", "softplus", "mish", "hardswish"}) {
+                           "elu", "selu", "softplus", "mish", "hardswish", "gelu_10", "laplace",
+                           "linear", "quick_gelu", "relu2", "relu6"}) {
     const Activation activation = nn::parse_activation(name);
     CHECK(nn::to_string(activation) == name);
     Numbers want;
@@ -56,14 +70,20 @@ TEST_CASE("activations by name") {
     CHECK_MESSAGE(error_of(nn::activate(x, activation), want) < 1e-12, name);
   }
   CHECK(nn::parse_activation("swish") == Activation::silu);
-  CHECK(nn::parse_activation("gelu_pytorch_tanh") == Activation::gelu_tanh);
+  CHECK(nn::parse_activation("gelu_python") == Activation::gelu);
+  for (const char* name :
+       {"gelu_tanh", "gelu_fast", "gelu_accurate", "gelu_python_tanh", "gelu_pytorch_tanh"}) {
+    CHECK(nn::parse_activation(name) == Activation::gelu_tanh);
+  }
 }
 
 TEST_CASE("an unknown activation is named") {
-  CHECK_THROWS_WITH_AS(nn::parse_activation("maxout"),
-                       "activation: \"maxout\"; use relu, gelu, gelu_new, silu, tanh, sigmoid, "
-                       "leaky_relu, elu, selu, softplus, mish or hardswish",
-                       Error);
+  CHECK_THROWS_WITH_AS(
+      nn::parse_activation("maxout"),
+      "activation: \"maxout\"; use relu, gelu, gelu_new, silu, tanh, sigmoid, "
+      "leaky_relu, elu, selu, softplus, mish, hardswish, gelu_10, laplace, linear, "
+      "quick_gelu, relu2 or relu6",
+      Error);
 }
 
 namespace {
