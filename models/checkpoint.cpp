@@ -2,6 +2,7 @@
 #include <tenet/models/atomic_file.h>
 #include <tenet/models/checkpoint.h>
 
+#include <cmath>
 #include <filesystem>
 
 namespace tenet {
@@ -25,6 +26,58 @@ nn::StateDict model_tensors(const std::string& path) {
   return state;
 }
 
+/// Error, which says what to do, if the folder has its weights in another form or none.
+void check_weights_file(const std::string& folder, const std::string& weights) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (fs::exists(weights, error)) return;
+  check(!fs::exists(folder + "/model.safetensors.index.json", error),
+        "load: {} holds its weights in several files; load it in transformers and "
+        "save_pretrained(..., max_shard_size=\"1TB\")",
+        folder);
+  check(!fs::exists(folder + "/pytorch_model.bin", error),
+        "load: {} holds pytorch_model.bin only; load it in transformers and save_pretrained(..., "
+        "safe_serialization=True)",
+        folder);
+}
+
+/// About how many numbers a model of this configuration has.
+double parameter_estimate(const ReformerConfig& c) {
+  const auto d = static_cast<double>(c.hidden_size), f = static_cast<double>(c.feed_forward_size);
+  const double attention =
+      static_cast<double>(c.num_attention_heads) * static_cast<double>(c.attention_head_size);
+  double positions = static_cast<double>(c.max_position_embeddings) * d;
+  if (c.axial_pos_embds) {
+    positions = 0;
+    for (size_t i = 0; i < c.axial_pos_shape.size(); ++i) {
+      positions +=
+          static_cast<double>(c.axial_pos_shape[i]) * static_cast<double>(c.axial_pos_embds_dim[i]);
+    }
+  }
+  return 3 * static_cast<double>(c.vocab_size) * d + positions +
+         static_cast<double>(c.layers()) * d * (3 * attention + 2 * f);
+}
+
+/// Error where the two are so far apart that making the model could exhaust the memory; a smaller
+/// difference is named tensor by tensor.
+void check_size(const ReformerConfig& config, const nn::StateDict& state) {
+  double held = 0;
+  for (const auto& [name, tensor] : state) held += static_cast<double>(tensor.numel());
+  const double wanted = parameter_estimate(config);
+  check(wanted < 4 * held + 1e8,
+        "config.json describes a model of about {:.1e} numbers, the file holds {:.1e}", wanted,
+        held);
+}
+
+void check_finite(const Reformer& model) {
+  for (const auto& [name, parameter] : model.named_parameters()) {
+    const auto* x = parameter.data<float>();
+    for (int64_t i = 0; i < parameter.numel(); ++i) {
+      check(std::isfinite(x[i]), "{} holds {} at number {}; the file is damaged", name, x[i], i);
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> checkpoint_files() {
@@ -40,18 +93,23 @@ std::unique_ptr<Reformer> load_model(const std::string& folder, int64_t length) 
         folder);
   const AtomicFolder files(folder, checkpoint_files());
   const std::string weights = files.path("model.safetensors");
-  check(fs::exists(weights, error) || !fs::exists(folder + "/pytorch_model.bin", error),
-        "load: {} holds pytorch_model.bin only; load it in transformers and save_pretrained(..., "
-        "safe_serialization=True)",
-        folder);
+  check_weights_file(folder, weights);
   ReformerConfig config = read_reformer_config(files.path("config.json"));
   if (length > 0) config.resolve_buckets(config.padded_length(length));
+  const auto named = [&](auto&& f) {
+    try {
+      return f();
+    } catch (const Error& error) {
+      throw Error(fmt::format("load: {}: {}", weights, error.what()));
+    }
+  };
+  const nn::StateDict state = named([&] { return model_tensors(weights); });
+  named([&] { check_size(config, state); });
   auto model = std::make_unique<Reformer>(config);
-  try {
-    model->load_state_dict(model_tensors(weights));
-  } catch (const Error& error) {
-    throw Error(fmt::format("load: {}: {}", weights, error.what()));
-  }
+  named([&] {
+    model->load_state_dict(state);
+    check_finite(*model);
+  });
   return model;
 }
 

@@ -17,8 +17,9 @@ inline constexpr int checkpoint_format = 1;
 std::vector<std::string> checkpoint_files();
 
 /// The model of a checkpoint folder, or of a Hugging Face folder with config.json and
-/// model.safetensors. Errors: the folder, a file of it, or a tensor that the configuration does not
-/// expect. Where the configuration leaves the number of buckets open, it is what fits `length`; 0:
+/// model.safetensors, whose tensors may be of any floating type. Errors: the folder, a file of it, a
+/// tensor that is missing, not expected, or of another shape or kind of type, or holds a number that
+/// is not finite. Where the configuration leaves the number of buckets open, it is what fits `length`; 0:
 /// the model's positions.
 std::unique_ptr<Reformer> load_model(const std::string& folder, int64_t length = 0);
 

@@ -2,6 +2,7 @@
 
 #include <tenet/core/grad_mode.h>
 #include <tenet/core/replay.h>
+#include <tenet/models/detail/reformer_input.h>
 #include <tenet/models/reformer.h>
 #include <tenet/nn/activation.h>
 #include <tenet/nn/attention.h>
@@ -80,14 +81,6 @@ nn::ReversibleSequenceOptions stack_options(const ReformerConfig& config) {
   return {.residual = config.residual == "exact" ? nn::Residual::exact : nn::Residual::floating,
           .fraction_bits = static_cast<int>(config.fraction_bits),
           .path = "reformer.encoder.layers"};
-}
-
-void check_tokens(const Tensor& tokens, const ReformerConfig& config) {
-  check(tokens.dim() == 2 && tokens.size(1) >= 1, "reformer: tokens have shape {}, expected (B, L)",
-        tokens.shape());
-  check(tokens.size(1) <= config.max_position_embeddings,
-        "reformer: length {} exceeds the model's {} positions", tokens.size(1),
-        config.max_position_embeddings);
 }
 
 /// One more than the last token in use, of each row.
@@ -189,9 +182,6 @@ Tensor Reformer::position_vectors(int64_t length) const {
 Tensor Reformer::embedded(const Tensor& tokens, const Tensor& positions) const {
   const Tensor words = dropout_(tokens_(tokens));
   if (!positions.defined()) return words + dropout_(position_vectors(tokens.size(1)));
-  check(positions.shape() == tokens.shape() && positions.dtype() == DType::i64,
-        "reformer: positions are {} {}, tokens {} need i64 {}", positions.dtype(),
-        positions.shape(), tokens.shape(), tokens.shape());
   const Tensor places =
       axial_positions_ ? (*axial_positions_)(positions) : (*learned_positions_)(positions);
   return words + dropout_(places);
@@ -199,9 +189,6 @@ Tensor Reformer::embedded(const Tensor& tokens, const Tensor& positions) const {
 
 std::vector<nn::LayerCall> Reformer::layer_calls(const ReformerCall& call,
                                                  const Tensor& mask) const {
-  check(call.rotations.empty() || std::ssize(call.rotations) == config_.layers(),
-        "reformer: rotations of {} layers, the model has {}", call.rotations.size(),
-        config_.layers());
   std::vector<nn::LayerCall> calls;
   for (int64_t i = 0; i < config_.layers(); ++i) {
     nn::LayerCall& layer = calls.emplace_back();
@@ -216,14 +203,6 @@ std::vector<nn::LayerCall> Reformer::layer_calls(const ReformerCall& call,
     }
   }
   return calls;
-}
-
-void Reformer::check_call(const Tensor& tokens, const ReformerCall& call) const {
-  check_tokens(tokens, config_);
-  if (!call.mask.defined()) return;
-  check(call.mask.shape() == tokens.shape() && call.mask.dtype() == DType::boolean,
-        "reformer: the mask is {} {}, tokens {} need boolean {}", call.mask.dtype(),
-        call.mask.shape(), tokens.shape(), tokens.shape());
 }
 
 /// Checks that the tokens can follow those that the cache has seen; how many each row has in use.
@@ -266,14 +245,11 @@ Tensor Reformer::continued(const Tensor& tokens, const ReformerCall& call) {
 }
 
 Tensor Reformer::streams(const Tensor& tokens, const ReformerCall& call) {
-  check_call(tokens, call);
+  detail::check_reformer_input(tokens, call, config_);
   if (call.cache && call.cache->rows() > 0) return continued(tokens, call);
   const std::vector<int64_t> counts =
       call.cache ? begin_cached(tokens, call) : std::vector<int64_t>();
   const int64_t length = tokens.size(1), padded = config_.padded_length(length);
-  check(padded <= config_.max_position_embeddings,
-        "reformer: length {}, padded to {}, exceeds the model's {} positions", length, padded,
-        config_.max_position_embeddings);
   Tensor ids = tokens, mask = call.mask, positions = call.positions;
   if (padded > length) {
     const int64_t more = padded - length;
@@ -311,8 +287,7 @@ Tensor Reformer::next_logits(const Tensor& tokens, const ReformerCall& call) {
 }
 
 Tensor Reformer::loss(const Tensor& tokens, const Tensor& targets, const ReformerCall& call) {
-  check(targets.shape() == tokens.shape(), "reformer: targets have shape {}, tokens {}",
-        targets.shape(), tokens.shape());
+  detail::check_reformer_targets(targets, tokens, config_);
   return linear_cross_entropy(hidden(tokens, call), head_.weight, head_.bias, targets);
 }
 

@@ -47,9 +47,10 @@ class Reformer : public nn::Module {
   /// Random weights drawn from `config.seed`. Error: config.validate()'s.
   explicit Reformer(const ReformerConfig& config);
 
-  /// tokens [B, L] i64 -> [B, L, 2 D], after the final layer norm over both streams. If the preset
-  /// has chunks, a length above the shortest chunk is padded inside to a multiple of all, with
-  /// tokens that are not in use.
+  /// tokens [B, L] i64 or i32 -> [B, L, 2 D], after the final layer norm over both streams. If the
+  /// preset has chunks, a length above the shortest chunk is padded inside to a multiple of all,
+  /// with tokens that are not in use. A row of which no token is in use has finite results, B may be
+  /// 0. Errors: detail::check_reformer_input()'s.
   Tensor hidden(const Tensor& tokens, const ReformerCall& call = {});
   /// tokens [B, L] -> [B, L, V]
   Tensor logits(const Tensor& tokens, const ReformerCall& call = {});
@@ -73,7 +74,6 @@ class Reformer : public nn::Module {
   std::vector<int64_t> begin_cached(const Tensor& tokens, const ReformerCall& call) const;
   Tensor position_vectors(int64_t length) const;
   Tensor embedded(const Tensor& tokens, const Tensor& positions) const;
-  void check_call(const Tensor& tokens, const ReformerCall& call) const;
   std::vector<nn::LayerCall> layer_calls(const ReformerCall& call, const Tensor& mask) const;
   void add_layer(int64_t index, Generator& generator);
 

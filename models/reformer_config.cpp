@@ -8,6 +8,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <type_traits>
 
 namespace tenet {
 namespace {
@@ -107,8 +108,41 @@ void check_positive(const char* key, int64_t value) {
   check(value >= 1, "config: \"{}\" is {}, it must be at least 1", key, value);
 }
 
+void check_not_negative(const char* key, double value) {
+  check(value >= 0, "config: \"{}\" is {}, it must not be negative", key, value);
+}
+
 void check_probability(const char* key, double value) {
   check(value >= 0 && value < 1, "config: \"{}\" is {}, it must be in [0, 1)", key, value);
+}
+
+/// Error: a number that is out of range on its own.
+void check_ranges(const ReformerConfig& c) {
+  for (const auto& [key, value] :
+       {std::pair("hidden_size", c.hidden_size),
+        std::pair("num_attention_heads", c.num_attention_heads),
+        std::pair("attention_head_size", c.attention_head_size),
+        std::pair("feed_forward_size", c.feed_forward_size), std::pair("vocab_size", c.vocab_size),
+        std::pair("max_position_embeddings", c.max_position_embeddings),
+        std::pair("local_attn_chunk_length", c.local_attn_chunk_length),
+        std::pair("lsh_attn_chunk_length", c.lsh_attn_chunk_length),
+        std::pair("num_hashes", c.num_hashes)}) {
+    check_positive(key, value);
+  }
+  // Above this the least common multiple of two chunks could not be held.
+  for (const int64_t chunk : {c.local_attn_chunk_length, c.lsh_attn_chunk_length}) {
+    check(chunk <= INT32_MAX, "config: a chunk of {} positions; at most {} are possible", chunk,
+          INT32_MAX);
+  }
+  visit_plain(c, [](std::string_view key, const auto& value) {
+    if constexpr (std::is_same_v<decltype(value), const int64_t&> ||
+                  std::is_same_v<decltype(value), const double&>) {
+      if (!key.ends_with("_id")) check_not_negative(key.data(), static_cast<double>(value));
+    }
+  });
+  check_probability("hidden_dropout_prob", c.hidden_dropout_prob);
+  check_probability("local_attention_probs_dropout_prob", c.local_attention_probs_dropout_prob);
+  check_probability("lsh_attention_probs_dropout_prob", c.lsh_attention_probs_dropout_prob);
 }
 
 void read_special(const nlohmann::json& json, ReformerConfig& config) {
@@ -122,7 +156,14 @@ void read_special(const nlohmann::json& json, ReformerConfig& config) {
   if (json.contains("hash_seed") && !json["hash_seed"].is_null()) {
     config.hash_seed = get_or(json, "hash_seed", int64_t{0});
   }
-  if (json.contains("num_buckets") && json["num_buckets"].is_number_integer()) {
+  const auto is = [&](const char* key) { return json.contains(key) && !json[key].is_null(); };
+  check(!is("model_type") || json["model_type"] == "reformer",
+        "config: \"model_type\" is {}, not \"reformer\"",
+        json.value("model_type", nlohmann::json()).dump());
+  const int64_t layers = get_or(json, "num_hidden_layers", config.layers());
+  check(layers == config.layers(), "config: \"num_hidden_layers\" is {}, \"attn_layers\" has {}",
+        layers, config.layers());
+  if (is("num_buckets") && !json["num_buckets"].is_array()) {
     config.num_buckets = {get_or(json, "num_buckets", int64_t{0})};
   } else {
     config.num_buckets = get_or(json, "num_buckets", std::vector<int64_t>());
@@ -133,20 +174,7 @@ void read_special(const nlohmann::json& json, ReformerConfig& config) {
 
 void ReformerConfig::validate() const {
   check(!attn_layers.empty(), "config: \"attn_layers\" is empty");
-  for (const auto& [key, value] :
-       {std::pair("hidden_size", hidden_size),
-        std::pair("num_attention_heads", num_attention_heads),
-        std::pair("attention_head_size", attention_head_size),
-        std::pair("feed_forward_size", feed_forward_size), std::pair("vocab_size", vocab_size),
-        std::pair("max_position_embeddings", max_position_embeddings),
-        std::pair("local_attn_chunk_length", local_attn_chunk_length),
-        std::pair("lsh_attn_chunk_length", lsh_attn_chunk_length),
-        std::pair("num_hashes", num_hashes)}) {
-    check_positive(key, value);
-  }
-  check_probability("hidden_dropout_prob", hidden_dropout_prob);
-  check_probability("local_attention_probs_dropout_prob", local_attention_probs_dropout_prob);
-  check_probability("lsh_attention_probs_dropout_prob", lsh_attention_probs_dropout_prob);
+  check_ranges(*this);
   if (axial_pos_embds) {
     const int64_t width = std::reduce(axial_pos_embds_dim.begin(), axial_pos_embds_dim.end());
     check(axial_pos_shape.size() == axial_pos_embds_dim.size(),

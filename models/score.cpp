@@ -2,6 +2,7 @@
 #include <tenet/core/grad_mode.h>
 #include <tenet/models/atomic_file.h>
 #include <tenet/models/checkpoint.h>
+#include <tenet/models/detail/reformer_input.h>
 #include <tenet/models/score.h>
 #include <tenet/ops/arithmetic.h>
 #include <tenet/ops/creation.h>
@@ -22,6 +23,8 @@ Tensor find(const Named& tensors, const std::string& name) {
   return found == tensors.end() ? Tensor() : found->second;
 }
 
+bool is_index(DType dtype) { return dtype == DType::i64 || dtype == DType::i32; }
+
 /// The input as the model takes it.
 struct Input {
   Tensor ids, labels;
@@ -31,12 +34,18 @@ struct Input {
     check_names(tensors, config.layers());
     ids = find(tensors, "input_ids");
     check(ids.defined(), "score: there are no input_ids");
-    check(ids.dim() == 2 && ids.dtype() == DType::i64, "score: input_ids are {} {}, not i64 (B, L)",
+    check(ids.dim() == 2 && is_index(ids.dtype()), "score: input_ids are {} {}, not i64 (B, L)",
           ids.dtype(), ids.shape());
+    ids = ids.to(DType::i64);
     labels = like_ids(tensors, "labels");
+    if (labels.defined()) detail::check_reformer_targets(labels, ids, config);
     call.positions = like_ids(tensors, "position_ids");
-    if (const Tensor mask = like_ids(tensors, "attention_mask"); mask.defined()) {
-      call.mask = not_equal(mask, 0);
+    if (const Tensor mask = find(tensors, "attention_mask"); mask.defined()) {
+      check(
+          mask.shape() == ids.shape() && (is_index(mask.dtype()) || mask.dtype() == DType::boolean),
+          "score: attention_mask is {} {}, input_ids {} need i64 or boolean {}", mask.dtype(),
+          mask.shape(), ids.shape(), ids.shape());
+      call.mask = mask.dtype() == DType::boolean ? mask : not_equal(mask, 0);
     }
     for (int64_t i = 0; i < config.layers(); ++i) {
       call.rotations.push_back(find(tensors, fmt::format("rotation.{}", i)));
@@ -47,9 +56,9 @@ struct Input {
   Tensor like_ids(const Named& tensors, const char* name) const {
     Tensor x = find(tensors, name);
     if (!x.defined()) return x;
-    check(x.shape() == ids.shape() && x.dtype() == DType::i64,
-          "score: {} are {} {}, input_ids i64 {}", name, x.dtype(), x.shape(), ids.shape());
-    return x;
+    check(x.shape() == ids.shape() && is_index(x.dtype()),
+          "score: {} are {} {}, not i64 {} as input_ids", name, x.dtype(), x.shape(), ids.shape());
+    return x.to(DType::i64);
   }
   static void check_names(const Named& tensors, int64_t layers) {
     std::set<std::string> known{"input_ids", "labels", "attention_mask", "position_ids"};

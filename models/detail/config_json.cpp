@@ -104,6 +104,10 @@ json read_json_object(const std::string& path) {
     object = json::parse(text, note_keys);
   } catch (const json::parse_error& error) {
     fail_to_parse(path, text, error);
+  } catch (const json::out_of_range& error) {
+    const std::string reason = error.what();
+    fail("config: \"{}\" has a number out of range: {}", path,
+         reason.substr(reason.find("] ") + 2));
   }
   check(object.is_object(), "config: \"{}\" holds {} where an object was expected", path,
         object.type_name());

@@ -4,6 +4,7 @@
 #include <tenet/ops/creation.h>
 
 #include <filesystem>
+#include <limits>
 #include <map>
 
 #include "byte_model.h"
@@ -115,6 +116,54 @@ TEST_CASE("a file that does not fit is one clear error") {
         "load: " + weights + ": load_state_dict: missing lm_head.bias");
   CHECK(error([](nn::StateDict& state) { state["extra"] = zeros({2}); }) ==
         "load: " + weights + ": load_state_dict: unexpected extra");
+  CHECK(error([](nn::StateDict& state) { state["lm_head.bias"] = zeros({258}, {DType::i64}); }) ==
+        "load: " + weights + ": load_state_dict: lm_head.bias is i64, the module's f32");
+  const std::string damaged = " at number 7; the file is damaged";
+  for (const double value :
+       {std::numeric_limits<double>::quiet_NaN(), -std::numeric_limits<double>::infinity()}) {
+    CHECK(error([&](nn::StateDict& state) {
+            state.at("lm_head.bias").mutable_data<float>()[7] = static_cast<float>(value);
+          }) == fmt::format("load: {}: lm_head.bias holds {}{}", weights, value, damaged));
+  }
+}
+
+TEST_CASE("a file that is cut off or hostile is an error, wherever it is cut") {
+  const ScratchFolder folder;
+  Reformer model(byte_config());
+  save_checkpoint(folder.path(), model, {}, "{}");
+  const std::string path = folder / "model.safetensors", whole = contents(path);
+  const std::string start = "load: " + path + ": safetensors: \"" + path + "\"";
+  const auto error = [&](const std::string& bytes) {
+    folder.write("model.safetensors", bytes);
+    return error_of([&] { load_model(folder.path()); });
+  };
+  CHECK(error(whole).empty());
+  for (size_t length = 0; length < whole.size(); length += 1 + length / 3) {
+    CHECK_MESSAGE(error(whole.substr(0, length)).starts_with(start), length);
+  }
+  CHECK(error("") == start + " has 0 bytes; the header's length alone takes 8");
+  CHECK(error(whole.substr(0, 100)).ends_with("; it is truncated"));
+  CHECK(error(whole.substr(0, whole.size() - 1)).ends_with("the file is truncated or damaged"));
+  CHECK(error(std::string(8, '\xff') + "{}") ==
+        start + " has a header of 18446744073709551615 bytes; at most 100000000 are read");
+  CHECK(error(std::string("\x10\x27\0\0\0\0\0\0", 8) + std::string(10000, '[')) ==
+        start + " has a header that is not JSON, at byte 1 of it");
+}
+
+TEST_CASE("a configuration far from its weights does not fill the memory") {
+  const ScratchFolder folder;
+  ReformerConfig config = byte_config();
+  Reformer model(config);
+  save_checkpoint(folder.path(), model, {}, "{}");
+  config.vocab_size = int64_t{1} << 50;
+  folder.write("config.json", config.to_json());
+  CHECK(error_of([&] { load_model(folder.path()); }) ==
+        "load: " + folder / "model.safetensors" +
+            ": config.json describes a model of about 5.4e+16 numbers, the file holds 1.7e+04");
+  folder.write("config.json", R"({"vocab_size": 1e999})");
+  CHECK(error_of([&] { load_model(folder.path()); }) ==
+        "config: \"" + folder / "config.json" +
+            "\" has a number out of range: number overflow parsing '1e999'");
 }
 
 TEST_CASE("folders without a model") {
@@ -128,4 +177,9 @@ TEST_CASE("folders without a model") {
         "load: " + folder.path() +
             " holds pytorch_model.bin only; load it in transformers and save_pretrained(..., "
             "safe_serialization=True)");
+  folder.write("model.safetensors.index.json", "{}");
+  CHECK(error_of([&] { load_model(folder.path()); }) ==
+        "load: " + folder.path() +
+            " holds its weights in several files; load it in transformers and "
+            "save_pretrained(..., max_shard_size=\"1TB\")");
 }

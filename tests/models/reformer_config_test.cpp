@@ -152,6 +152,23 @@ TEST_CASE("values that cannot be") {
         "config: \"hidden_dropout_prob\" is 1, it must be in [0, 1)");
   CHECK(error_in(R"({"num_buckets": [4, 3]})") ==
         "config: \"num_buckets\" has the factor 3, it must be even");
+  CHECK(error_in(R"({"num_buckets": "two"})") ==
+        "config: \"num_buckets\" is \"two\", expected an integer");
+  CHECK(error_in(R"({"num_buckets": [2, "two"]})") ==
+        "config: \"num_buckets\" is [2,\"two\"], expected a list of integers");
+  CHECK(read_text(R"({"num_buckets": 4.0})").num_buckets == std::vector<int64_t>{4});
+  CHECK(error_in(R"({"model_type": "bert"})") ==
+        "config: \"model_type\" is \"bert\", not \"reformer\"");
+  CHECK(error_in(R"({"num_hidden_layers": 3})") ==
+        "config: \"num_hidden_layers\" is 3, \"attn_layers\" has 6");
+  CHECK(error_in(R"({"layer_norm_eps": -1})") ==
+        "config: \"layer_norm_eps\" is -1, it must not be negative");
+  CHECK(error_in(R"({"lsh_num_chunks_before": -1})") ==
+        "config: \"lsh_num_chunks_before\" is -1, it must not be negative");
+  CHECK(error_in(R"({"local_attn_chunk_length": 2147483648})") ==
+        "config: a chunk of 2147483648 positions; at most 2147483647 are possible");
+  CHECK(error_in(R"({"attn_layers": "lsh"})") ==
+        "config: \"attn_layers\" is \"lsh\", expected a list of strings");
   CHECK(error_in(R"({"attn_layers": []})") == "config: \"attn_layers\" is empty");
   CHECK(error_in(R"({"attn_layers": ["lhs"]})") ==
         "config: attention \"lhs\"; use lsh, local or full");

@@ -5,8 +5,11 @@
 #include <tenet/core/safetensors.h>
 #include <tenet/models/checkpoint.h>
 #include <tenet/models/score.h>
+#include <tenet/ops/arithmetic.h>
 #include <tenet/ops/concatenate.h>
 #include <tenet/ops/creation.h>
+#include <tenet/ops/elementwise.h>
+#include <tenet/ops/reduce.h>
 
 #include <doctest/doctest.h>
 #include <algorithm>
@@ -93,16 +96,51 @@ TEST_CASE("errors of score") {
   };
   error("input_ids", {}, "score: there are no input_ids");
   error("input_ids", zeros({2, 24}), "score: input_ids are f32 (2, 24), not i64 (B, L)");
+  error("input_ids", full({2, 24}, 29, {DType::i64}),
+        "reformer: token 29 at (0, 0) is outside 0..28, the vocabulary");
+  error("input_ids", full({2, 60}, 1, {DType::i64}),
+        "score: labels are i64 (2, 24), not i64 (2, 60) as input_ids");
   error("labels", {}, "score: gradients need labels", {.grad = true});
   error("labels", zeros({2, 5}, {DType::i64}),
-        "score: labels are i64 (2, 5), input_ids i64 (2, 24)");
+        "score: labels are i64 (2, 5), not i64 (2, 24) as input_ids");
+  error("labels", full({2, 24}, -5, {DType::i64}),
+        "reformer: target -5 at (0, 0) is outside 0..28, the vocabulary, and not -100");
   error("attention_mask", ones({24}, {DType::i64}),
-        "score: attention_mask are i64 (24,), input_ids i64 (2, 24)");
+        "score: attention_mask is i64 (24,), input_ids (2, 24) need i64 or boolean (2, 24)");
+  error("attention_mask", ones({2, 24}),
+        "score: attention_mask is f32 (2, 24), input_ids (2, 24) need i64 or boolean (2, 24)");
+  error("position_ids", full({2, 24}, 48, {DType::i64}),
+        "reformer: position 48 at (0, 0) is outside 0..47, the model's positions");
   error("rotation.9", zeros({1}),
         "score: the input has a tensor \"rotation.9\"; input_ids, labels, attention_mask, "
         "position_ids and rotation.0 to rotation.1 are read");
+  error("rotation.0", zeros({2, 5, 2, 2}),
+        "reformer: there are rotations of layer 0, which is local; only lsh layers hash");
   error("rotation.1", zeros({2, 5, 2, 3}),
-        "lsh_hash: rotations have shape (2, 5, 2, 3), qk (2, 2, 24, 5) needs (2, 5, R, 2)");
-  error("input_ids", full({2, 60}, 1, {DType::i64}),
-        "score: labels are i64 (2, 24), input_ids i64 (2, 60)");
+        "reformer: rotations of layer 1 are f32 (2, 5, 2, 3), expected floating (2, 5, R, 2)");
+}
+
+TEST_CASE("integers of 32 bits, and a boolean mask") {
+  Named input = input_of("masked");
+  const Named want = score(folder_of("masked"), input);
+  for (const char* name : {"input_ids", "labels", "attention_mask"}) {
+    input[name] = input[name].to(DType::i32);
+  }
+  Named got = score(folder_of("masked"), input);
+  CHECK(same_bits(got.at("logits"), want.at("logits")));
+  CHECK(same_bits(got.at("loss"), want.at("loss")));
+  input["attention_mask"] = not_equal(input["attention_mask"], 0);
+  CHECK(same_bits(score(folder_of("masked"), input).at("logits"), want.at("logits")));
+}
+
+TEST_CASE("labels that are all ignored, and no rows") {
+  Named input = input_of("decoder");
+  input["labels"] = full({2, 24}, -100, {DType::i64});
+  Named got = score(folder_of("decoder"), input, {.grad = true});
+  CHECK(got.at("loss").item<double>() == 0);
+  CHECK(sum(abs(got.at("grad.lm_head.bias"))).item<double>() == 0);
+  input["input_ids"] = input["labels"] = zeros({0, 24}, {DType::i64});
+  got = score(folder_of("decoder"), input, {.grad = true, .trace = true});
+  CHECK(got.at("logits").shape() == Shape{0, 24, 29});
+  CHECK(got.at("loss").item<double>() == 0);
 }
