@@ -2,6 +2,7 @@
 #include <tenet/core/cpu_level.h>
 #include <tenet/models/atomic_file.h>
 #include <tenet/models/checkpoint.h>
+#include <tenet/models/compatibility.h>
 #include <tenet/models/detail/commands.h>
 #include <tenet/models/memory_plan.h>
 #include <tenet/models/progress.h>
@@ -36,6 +37,23 @@ void print_config(const ReformerConfig& config) {
   fmt::print("kernels     {}\n", cpu_level());
 }
 
+void print_compatibility(const ReformerConfig& config, const std::string& path) {
+  const std::vector<std::string> beyond = beyond_transformers(config);
+  if (beyond.empty()) {
+    fmt::print("elsewhere   transformers computes the same model{}\n",
+               config.has(AttentionKind::lsh) ? ", with hash rotations of its own" : "");
+  } else {
+    fmt::print("elsewhere   transformers computes another model; it lacks: {}\n",
+               fmt::join(beyond, ", "));
+  }
+  const std::vector<std::string> keys = keys_beyond_transformers(path);
+  if (!keys.empty())
+    fmt::print("ignored     transformers does not read {}\n", fmt::join(keys, ", "));
+  for (const std::string& key : unknown_config_keys(path)) {
+    fmt::print("ignored     config.json has the unknown key \"{}\"\n", key);
+  }
+}
+
 void run(const Flags& flags) {
   const std::unique_ptr<Reformer> model = load_model(flags.model);
   const ReformerConfig& config = model->config();
@@ -45,9 +63,7 @@ void run(const Flags& flags) {
         with_commas(most_step_tokens));
   const AtomicFolder files(flags.model, checkpoint_files());
   print_config(config);
-  for (const std::string& key : unknown_config_keys(files.path("config.json"))) {
-    fmt::print("ignored     config.json has the unknown key \"{}\"\n", key);
-  }
+  print_compatibility(config, files.path("config.json"));
   fmt::print("\n{}\n", model->to_string());
   const int64_t parameters = model->parameter_count();
   for (bool reversible : {true, false}) {

@@ -178,6 +178,11 @@ TEST_CASE("train, eval, generate, info") {
   CHECK(info.code == 0);
   CHECK(contains(info.output, "causal      yes"));
   CHECK(contains(info.output, "query_key"));
+  CHECK(
+      contains(info.output,
+               "elsewhere   transformers computes another model; it lacks: preset windowed, exact "
+               "residual, evaluation in 4 rounds\n"));
+  CHECK(contains(info.output, "ignored     transformers does not read tenet."));
   CHECK(contains(info.output, "Memory of a training step"));
 }
 
