@@ -1,6 +1,7 @@
 #include <tenet/core/safetensors.h>
 #include <tenet/models/atomic_file.h>
 #include <tenet/models/checkpoint.h>
+#include <tenet/models/detail/resized_positions.h>
 
 #include <cmath>
 #include <filesystem>
@@ -84,7 +85,7 @@ std::vector<std::string> checkpoint_files() {
   return {"config.json", "model.safetensors", "optimizer.safetensors", "state.json"};
 }
 
-std::unique_ptr<Reformer> load_model(const std::string& folder, int64_t length) {
+std::unique_ptr<Reformer> load_model(const std::string& folder, const LoadOptions& options) {
   namespace fs = std::filesystem;
   std::error_code error;
   const fs::file_type type = fs::status(folder, error).type();
@@ -94,8 +95,12 @@ std::unique_ptr<Reformer> load_model(const std::string& folder, int64_t length) 
   const AtomicFolder files(folder, checkpoint_files());
   const std::string weights = files.path("model.safetensors");
   check_weights_file(folder, weights);
-  ReformerConfig config = read_reformer_config(files.path("config.json"));
-  if (length > 0) config.resolve_buckets(config.padded_length(length));
+  ReformerConfig saved = read_reformer_config(files.path("config.json"));
+  if (saved.has(AttentionKind::lsh)) {
+    saved.resolve_buckets(options.length > 0 ? saved.padded_length(options.length)
+                                             : saved.max_position_embeddings);
+  }
+  const ReformerConfig config = detail::with_positions(saved, options);
   const auto named = [&](auto&& f) {
     try {
       return f();
@@ -103,9 +108,10 @@ std::unique_ptr<Reformer> load_model(const std::string& folder, int64_t length) 
       throw Error(fmt::format("load: {}: {}", weights, error.what()));
     }
   };
-  const nn::StateDict state = named([&] { return model_tensors(weights); });
-  named([&] { check_size(config, state); });
+  nn::StateDict state = named([&] { return model_tensors(weights); });
+  named([&] { check_size(saved, state); });
   auto model = std::make_unique<Reformer>(config);
+  detail::resize_position_tables(state, saved, *model);
   named([&] {
     model->load_state_dict(state);
     check_finite(*model);

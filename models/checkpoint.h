@@ -16,12 +16,29 @@ inline constexpr int checkpoint_format = 1;
 /// The files of a checkpoint, which are replaced as one set (see atomic_file.h).
 std::vector<std::string> checkpoint_files();
 
+/// How a model is loaded.
+struct LoadOptions {
+  /// Where the configuration leaves the number of buckets open, it is what fits this length; 0: the
+  /// positions of the configuration.
+  int64_t length = 0;
+  /// Positions of the loaded model; 0: as many as it was saved with. Of axial positions the first
+  /// axis grows or shrinks, so that every position that remains keeps its vector.
+  int64_t max_position_embeddings = 0;
+  /// Sizes of the axes of axial positions instead; empty: as above. Where an axis other than the
+  /// first has another size, positions after its end mean other rows. Without
+  /// max_position_embeddings, their product is that number.
+  std::vector<int64_t> axial_pos_shape = {};
+};
+
 /// The model of a checkpoint folder, or of a Hugging Face folder with config.json and
-/// model.safetensors, whose tensors may be of any floating type. Errors: the folder, a file of it, a
-/// tensor that is missing, not expected, or of another shape or kind of type, or holds a number that
-/// is not finite. Where the configuration leaves the number of buckets open, it is what fits `length`; 0:
-/// the model's positions.
-std::unique_ptr<Reformer> load_model(const std::string& folder, int64_t length = 0);
+/// model.safetensors, whose tensors may be of any floating type. If positions are asked for, their
+/// tables keep the rows that both sizes have, and new rows are those of a new model of that
+/// configuration: drawn from its seed with initializer_range or axial_norm_std, or harmonics. The
+/// number of buckets is then as before.
+///
+/// Errors: the folder, a file of it, a tensor that is missing, not expected, or of another shape or
+/// kind of type, or holds a number that is not finite; positions that cannot be.
+std::unique_ptr<Reformer> load_model(const std::string& folder, const LoadOptions& options = {});
 
 /// Writes the set atomically. `state_json` is the text of state.json. Error: the disk's; the older
 /// set stays valid.

@@ -92,7 +92,7 @@ std::map<std::string, Tensor> score(const std::string& folder,
   const ReformerConfig config = read_reformer_config(files.path("config.json"));
   Input input(tensors, config);
   check(!options.grad || input.labels.defined(), "score: gradients need labels");
-  const std::unique_ptr<Reformer> model = load_model(folder, input.ids.size(1));
+  const std::unique_ptr<Reformer> model = load_model(folder, {.length = input.ids.size(1)});
   model->to(options.dtype);
   model->eval();
   Named out;

@@ -102,6 +102,21 @@ TEST_CASE("the head's bias under its other name, and constants of old files") {
         std::vector<float>(258, 0.5f));
 }
 
+TEST_CASE("weights of any floating type are converted") {
+  const ScratchFolder folder;
+  for (const DType dtype : {DType::f16, DType::bf16, DType::f64}) {
+    CAPTURE(dtype);
+    Reformer model(byte_config());
+    const auto loaded = load_changed(folder, model, [&](nn::StateDict& state) {
+      for (auto& [name, tensor] : state) tensor = tensor.to(dtype);
+    });
+    for (const auto& [name, p] : loaded->named_parameters()) CHECK(p.dtype() == DType::f32);
+    model.to(dtype);
+    model.to(DType::f32);
+    CHECK(same_bits(logits_of(*loaded), logits_of(model)));
+  }
+}
+
 TEST_CASE("a file that does not fit is one clear error") {
   const ScratchFolder folder;
   Reformer model(byte_config());
