@@ -33,7 +33,8 @@ Named input_of(const std::string& name) {
 }  // namespace
 
 TEST_CASE("models of transformers give its logits, loss and gradients") {
-  for (const char* name : {"decoder", "padded", "masked", "encoder", "axial", "short"}) {
+  for (const char* name : {"decoder", "padded", "masked", "encoder", "axial", "short", "hashes",
+                           "mixed", "ahead", "cube", "places", "left"}) {
     const Named want = safetensors::load(folder_of(name) + "/output.safetensors").tensors;
     const bool trained = want.size() > 2;
     for (const DType dtype : {DType::f32, DType::f64}) {

@@ -1,12 +1,14 @@
 """Records what transformers' Reformer computes: a folder per case in hugging_face/ beside this file.
 
-    python tests/reference/hugging_face_fixtures.py     # needs torch, "transformers<5" and safetensors
+    python tests/reference/hugging_face_fixtures.py [CASE ...]   # needs torch, "transformers<5" and safetensors
 
 Run by hand when a case is added; the tests only read the files. config.json and model.safetensors are what
 save_pretrained writes, input.safetensors what `reformer score` reads, output.safetensors logits, loss and, of the
-cases that transformers can train (no padding), every gradient.
+cases that transformers can train (no padding, or its check lifted), every gradient.
 """
+import itertools
 import shutil
+import sys
 from pathlib import Path
 
 import torch
@@ -28,6 +30,19 @@ CASES = {
                   chunk_size_feed_forward=6, num_buckets=None, lsh_attn_chunk_length=4, hidden_act="relu"),
     "short": dict(length=3),
 }
+SMALL = dict(vocab_size=11, hidden_size=8, attention_head_size=3, feed_forward_size=10, max_position_embeddings=32)
+CASES |= {
+    "hashes": dict(SMALL, length=24, attn_layers=["lsh"], num_hashes=16, num_buckets=[2, 4, 2], hidden_act="silu",
+                   lsh_num_chunks_before=2),
+    "mixed": dict(SMALL, length=24, attn_layers=["lsh", "local", "local", "lsh"], num_hashes=1, hidden_act="quick_gelu",
+                  local_num_chunks_before=0, lsh_num_chunks_before=0, chunk_size_feed_forward=8, chunk_size_lm_head=12),
+    "ahead": dict(SMALL, length=24, is_decoder=False, local_num_chunks_after=2, lsh_num_chunks_after=2,
+                  hidden_act="laplace", mask=[(3, 5), (9, 11)], scored=3),
+    "cube": dict(SMALL, length=24, axial_pos_embds=True, axial_pos_shape=[2, 3, 4], axial_pos_embds_dim=[3, 1, 4],
+                 hidden_act="gelu_10", num_buckets=[4, 2]),
+    "places": dict(SMALL, length=24, num_hashes=1, hidden_act="mish", shift=5, call_hashes=3),
+    "left": dict(SMALL, length=19, mask=[(0, 7), (4, 6)], hidden_act="relu6", lift=True),
+}
 
 
 def record_rotations(run):
@@ -40,8 +55,12 @@ def record_rotations(run):
         torch.randn = original
 
 
-def record(name, length, mask=None, **options):
+def record(name, length, mask=None, scored=1, shift=0, call_hashes=None, lift=False, **options):
+    """scored: every n-th token has a label. shift: of explicit position_ids. call_hashes: rounds of this call.
+    lift: gradients in evaluation, by raising the flag that transformers asserts."""
     torch.manual_seed(len(name))
+    seeds = itertools.count(1)
+    torch.seed = lambda: next(seeds)  # from which layers draw in training; else every run would differ
     config = ReformerConfig(**{**BASE, **options})
     model = (ReformerModelWithLMHead if config.is_decoder else ReformerForMaskedLM)(config)
     for parameter in model.parameters():
@@ -55,15 +74,25 @@ def record(name, length, mask=None, **options):
         for row, (begin, end) in enumerate(mask):
             inputs["attention_mask"][row, begin:end] = 0
         inputs["labels"][inputs["attention_mask"] == 0] = -100
+    inputs["labels"][:, torch.arange(length) % scored > 0] = -100
+    if shift:
+        inputs["position_ids"] = (torch.arange(length) + torch.tensor([[0], [shift]])).contiguous()
+    if call_hashes:  # the argument of forward() does not reach transformers' backward pass
+        for layer in model.reformer.encoder.layers:
+            layer.attention.self_attention.num_hashes = call_hashes
     chunks = {"local": config.local_attn_chunk_length, "lsh": config.lsh_attn_chunk_length}
     trained = length <= min(chunks.values()) or all(length % c == 0 for c in chunks.values())
     model.train(trained)
-    with torch.set_grad_enabled(trained):
-        output, rotations = record_rotations(lambda: model(**inputs))
+    with torch.set_grad_enabled(trained or lift):
+        extra = {"use_cache": False} if lift else {}  # a cache would hash again in the backward pass
+        output, rotations = record_rotations(lambda: model(**inputs, **extra))
     lsh = [i for i, kind in enumerate(config.attn_layers) if kind == "lsh"]
     inputs.update({f"rotation.{i}": rotation for i, rotation in zip(lsh, rotations)})
     outputs = {"logits": output.logits.detach(), "loss": output.loss.detach()}
-    if trained:
+    if lift:
+        for layer in model.reformer.encoder.layers:
+            layer.training, layer.attention_seed, layer.feed_forward_seed = True, 0, 0
+    if trained or lift:
         output.loss.backward()
         outputs.update({f"grad.{key}": p.grad for key, p in model.named_parameters()})
     model.save_pretrained(FOLDER / name)
@@ -73,6 +102,6 @@ def record(name, length, mask=None, **options):
     print(f"{name}: loss {output.loss.item():.4f}, {'trained' if trained else 'evaluated'}")
 
 
-shutil.rmtree(FOLDER, ignore_errors=True)
-for name, case in CASES.items():
-    record(name, **case)
+for name in sys.argv[1:] or CASES:
+    shutil.rmtree(FOLDER / name, ignore_errors=True)
+    record(name, **CASES[name])
