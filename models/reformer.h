@@ -49,8 +49,9 @@ class Reformer : public nn::Module {
 
   /// tokens [B, L] i64 or i32 -> [B, L, 2 D], after the final layer norm over both streams. If the
   /// preset has chunks, a length above the shortest chunk is padded inside to a multiple of all,
-  /// with tokens that are not in use. A row of which no token is in use has finite results, B may be
-  /// 0. Errors: detail::check_reformer_input()'s.
+  /// with tokens that are not in use. A row of which no token is in use has finite results, B may
+  /// be 0. Errors: a part of the input that is of another shape or type or out of range, with the
+  /// value and its place.
   Tensor hidden(const Tensor& tokens, const ReformerCall& call = {});
   /// tokens [B, L] -> [B, L, V]
   Tensor logits(const Tensor& tokens, const ReformerCall& call = {});

@@ -15,12 +15,13 @@ struct ScoreOptions {
   DType dtype = DType::f32;  // f32, f64 or bf16, to which the weights are converted
 };
 
-/// Runs the model of a checkpoint folder, in evaluation, on `input`: `input_ids` (B, L) and, if they
-/// are there, `labels` (B, L) with -100 ignored (compared with the token before by a causal model),
-/// `position_ids` (B, L), all i64 or i32, `attention_mask` (B, L), which may be boolean too, 0 where
-/// a token is not in use, and rotation.0, rotation.1, .. (H, K, R, sum(num_buckets) / 2) instead of drawn ones. Gives
-/// `logits` (B, L, V) and, with labels, `loss` (), and what the options ask for, under Hugging
-/// Face's names; f32, or f64 of a model in f64.
+/// Runs the model of a checkpoint folder, in evaluation, on `input`: `input_ids` (B, L) and, if
+/// they are there, `labels` (B, L) with -100 ignored (compared with the token before by a causal
+/// model), `position_ids` (B, L), all i64 or i32, `attention_mask` (B, L), which may be boolean
+/// too, 0 where a token is not in use, and rotation.0, rotation.1 and so on, of shape
+/// (H, K, R, sum(num_buckets) / 2), instead of drawn ones. Gives `logits` (B, L, V) and, with
+/// labels, `loss` (), and what the options ask for, under Hugging Face's names; f32, or f64 of a
+/// model in f64.
 ///
 /// A row without any token in use has finite results; so have 0 rows, with loss 0. Errors: the
 /// folder's; an input that is missing, unknown, of another shape or type, or out of range; `grad`

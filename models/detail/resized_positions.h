@@ -9,8 +9,8 @@ namespace tenet::detail {
 /// num_buckets should be filled in. Error: positions that cannot be.
 ReformerConfig with_positions(ReformerConfig config, const LoadOptions& options);
 
-/// Puts into `state`, saved with the configuration `saved`, the tables of positions of `model`, with
-/// the rows copied over that both have.
+/// Puts into `state`, saved with the configuration `saved`, the tables of positions of `model`,
+/// with the rows copied over that both have.
 void resize_position_tables(nn::StateDict& state, const ReformerConfig& saved,
                             const Reformer& model);
 
