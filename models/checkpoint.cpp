@@ -3,6 +3,7 @@
 #include <tenet/models/checkpoint.h>
 #include <tenet/models/detail/resized_positions.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -17,7 +18,9 @@ bool is_stale(const std::string& name) {
 nn::StateDict model_tensors(const std::string& path) {
   nn::StateDict state;
   for (auto& [name, tensor] : safetensors::load(path).tensors) {
-    if (!is_stale(name)) state.emplace(name, std::move(tensor));
+    // A ReformerModel alone leaves out the name of the whole.
+    const bool bare = name.starts_with("embeddings.") || name.starts_with("encoder.");
+    if (!is_stale(name)) state.emplace(bare ? "reformer." + name : name, std::move(tensor));
   }
   // Hugging Face's head has one bias under two names.
   if (const auto alias = state.find("lm_head.decoder.bias"); alias != state.end()) {
@@ -25,6 +28,12 @@ nn::StateDict model_tensors(const std::string& path) {
     state.erase(alias);
   }
   return state;
+}
+
+/// Whether there is a head to logits, or a part of one.
+bool holds_head(const nn::StateDict& state) {
+  return std::any_of(state.begin(), state.end(),
+                     [](const auto& named) { return named.first.starts_with("lm_head."); });
 }
 
 /// Error, which says what to do, if the folder has its weights in another form or none.
@@ -111,12 +120,22 @@ std::unique_ptr<Reformer> load_model(const std::string& folder, const LoadOption
   nn::StateDict state = named([&] { return model_tensors(weights); });
   named([&] { check_size(saved, state); });
   auto model = std::make_unique<Reformer>(config);
+  if (options.new_head && !holds_head(state)) {
+    for (const char* name : {"lm_head.decoder.weight", "lm_head.bias"}) {
+      state.emplace(name, model->state_dict().at(name).clone());
+    }
+  }
   detail::resize_position_tables(state, saved, *model);
   named([&] {
     model->load_state_dict(state);
     check_finite(*model);
   });
   return model;
+}
+
+bool has_head(const std::string& folder) {
+  return holds_head(
+      model_tensors(AtomicFolder(folder, checkpoint_files()).path("model.safetensors")));
 }
 
 void save_checkpoint(const std::string& folder, Reformer& model,

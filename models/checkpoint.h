@@ -28,6 +28,9 @@ struct LoadOptions {
   /// first has another size, positions after its end mean other rows. Without
   /// max_position_embeddings, their product is that number.
   std::vector<int64_t> axial_pos_shape = {};
+  /// Draws a new head to logits, to be trained, where the folder has none: a ReformerModel of
+  /// transformers. Else that is an error.
+  bool new_head = false;
 };
 
 /// The model of a checkpoint folder, or of a Hugging Face folder with config.json and
@@ -39,6 +42,9 @@ struct LoadOptions {
 /// Errors: the folder, a file of it, a tensor that is missing, not expected, or of another shape or
 /// kind of type, or holds a number that is not finite; positions that cannot be.
 std::unique_ptr<Reformer> load_model(const std::string& folder, const LoadOptions& options = {});
+
+/// Whether the weights of a folder include a head to logits. Error: the file's.
+bool has_head(const std::string& folder);
 
 /// Writes the set atomically. `state_json` is the text of state.json. Error: the disk's; the older
 /// set stays valid.

@@ -5,6 +5,7 @@
 #include <tenet/models/detail/commands.h>
 
 #include <cstdio>
+#include <string_view>
 
 int main(int argc, char** argv) {
   CLI::App app("Reformer language models over bytes: long sequences, little memory.");
@@ -23,7 +24,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "reformer: %s\n", error.what());
+    const std::string_view what = error.what();  // of the model, it begins with its name
+    std::fprintf(stderr, "%s%s\n", what.starts_with("reformer: ") ? "" : "reformer: ", what.data());
     return 1;
   }
   return exit_code;

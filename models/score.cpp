@@ -92,10 +92,23 @@ std::map<std::string, Tensor> score(const std::string& folder,
   const ReformerConfig config = read_reformer_config(files.path("config.json"));
   Input input(tensors, config);
   check(!options.grad || input.labels.defined(), "score: gradients need labels");
-  const std::unique_ptr<Reformer> model = load_model(folder, {.length = input.ids.size(1)});
+  const std::unique_ptr<Reformer> model =
+      load_model(folder, {.length = input.ids.size(1), .new_head = true});
+  const bool headless = !has_head(folder);
+  check(!headless || !input.labels.defined(),
+        "score: {} holds a model without a head, so labels cannot be scored", folder);
   model->to(options.dtype);
   model->eval();
   Named out;
+  if (options.trace || headless) {
+    const NoGrad scope;
+    ReformerCall call = input.call;
+    if (options.trace) {
+      call.observe = [&](const std::string& name, const Tensor& x) { out[name] = written(x); };
+    }
+    out["last_hidden"] = written(model->hidden(input.ids, call));
+  }
+  if (headless) return out;
   const detail::GradModeScope mode({.enabled = options.grad});
   const Tensor logits = model->logits(input.ids, input.call);
   out["logits"] = written(logits);
@@ -108,11 +121,6 @@ std::map<std::string, Tensor> score(const std::string& folder,
     for (const auto& [name, p] : model->named_parameters()) {
       out["grad." + name] = written(p.grad().defined() ? p.grad() : zeros_like(p));
     }
-  }
-  if (options.trace) {
-    const NoGrad scope;
-    input.call.observe = [&](const std::string& name, const Tensor& x) { out[name] = written(x); };
-    model->logits(input.ids, input.call);
   }
   return out;
 }

@@ -11,7 +11,7 @@ namespace tenet {
 /// What score() computes, and in which type.
 struct ScoreOptions {
   bool grad = false;         // also "grad." and the parameter's name, of the loss
-  bool trace = false;        // also what ReformerCall::observe is shown
+  bool trace = false;        // also what ReformerCall::observe is shown, and "last_hidden"
   DType dtype = DType::f32;  // f32, f64 or bf16, to which the weights are converted
 };
 
@@ -22,6 +22,9 @@ struct ScoreOptions {
 /// (H, K, R, sum(num_buckets) / 2), instead of drawn ones. Gives `logits` (B, L, V) and, with
 /// labels, `loss` (), and what the options ask for, under Hugging Face's names; f32, or f64 of a
 /// model in f64.
+///
+/// Of a model without a head, a ReformerModel of transformers, it gives `last_hidden` (B, L, 2 D)
+/// instead of logits, and takes no labels.
 ///
 /// A row without any token in use has finite results; so have 0 rows, with loss 0. Errors: the
 /// folder's; an input that is missing, unknown, of another shape or type, or out of range; `grad`

@@ -65,6 +65,7 @@ TEST_CASE("what transformers writes again is what it read") {
 TEST_CASE("a trace names what every layer computes") {
   const Named got = score(folder_of("padded"), input_of("padded"), {.trace = true});
   CHECK(got.at("emb").shape() == Shape{2, 24, 12});
+  CHECK(got.at("last_hidden").shape() == Shape{2, 19, 24});
   for (const char* layer : {"0", "1", "2"}) {
     for (const char* what : {"attn.", "x1.", "x2."}) {
       CHECK(got.at(std::string(what) + layer).shape() == Shape{2, 24, 12});
@@ -119,6 +120,35 @@ TEST_CASE("errors of score") {
         "reformer: there are rotations of layer 0, which is local; only lsh layers hash");
   error("rotation.1", zeros({2, 5, 2, 3}),
         "reformer: rotations of layer 1 are f32 (2, 5, 2, 3), expected floating (2, 5, R, 2)");
+}
+
+TEST_CASE("a model without a head gives its last hidden states") {
+  // What ReformerModel of transformers writes: names without "reformer.", no lm_head.
+  const ScratchFolder folder;
+  nn::StateDict state;
+  const Named whole = safetensors::load(folder_of("decoder") + "/model.safetensors").tensors;
+  for (const auto& [name, tensor] : whole) {
+    if (name.starts_with("reformer.")) state.emplace(name.substr(9), tensor);
+  }
+  folder.write("config.json", contents(folder_of("decoder") + "/config.json"));
+  safetensors::save(folder / "model.safetensors", state);
+  CHECK_FALSE(has_head(folder.path()));
+  CHECK(has_head(folder_of("decoder")));
+  Named input = input_of("decoder");
+  check_error(
+      [&] { score(folder.path(), input); },
+      "score: " + folder.path() + " holds a model without a head, so labels cannot be scored");
+  input.erase("labels");
+  const Named got = score(folder.path(), input);
+  CHECK(got.size() == 1);
+  CHECK(same_bits(got.at("last_hidden"),
+                  score(folder_of("decoder"), input, {.trace = true}).at("last_hidden")));
+  check_error([&] { load_model(folder.path()); },
+              "load: " + folder / "model.safetensors" +
+                  ": load_state_dict: missing lm_head.decoder.weight, lm_head.bias");
+  const auto model = load_model(folder.path(), {.new_head = true});
+  const Tensor head = Reformer(model->config()).state_dict().at("lm_head.decoder.weight");
+  CHECK(same_bits(model->state_dict().at("lm_head.decoder.weight"), head));
 }
 
 TEST_CASE("integers of 32 bits, and a boolean mask") {
