@@ -12,7 +12,8 @@ namespace tenet {
 
 /// Tokens `first` to `first + count - 1`; all of the vocabulary if count is 0.
 struct TokenRange {
-  int64_t first = 0, count = 0;
+  int64_t first = 0;  // the smallest token
+  int64_t count = 0;  // how many
 };
 
 /// How sequences are continued.

@@ -36,6 +36,7 @@ class ReformerCache {
   /// Sequence i becomes a copy of what sequence rows[i] is.
   void select(const std::vector<int64_t>& rows) {
     std::vector<int64_t> lengths;
+    lengths.reserve(rows.size());
     for (const int64_t row : rows) lengths.push_back(length(row));
     for (AttentionCache& layer : layers_) layer.select(rows);
     lengths_ = std::move(lengths);
