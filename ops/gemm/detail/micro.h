@@ -15,13 +15,14 @@ inline constexpr int vector_bytes = 64, tile_rows = 14;
 #elif defined(__AVX__)
 inline constexpr int vector_bytes = 32, tile_rows = 6;
 #else
-inline constexpr int vector_bytes = 16, tile_rows = 6;
+inline constexpr int vector_bytes = 16, tile_rows = 4;
 #endif
 template <class T>
 inline constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
 /// A register tile is up to tile_rows high and two vectors wide.
 template <class T>
 inline constexpr int tile_columns = 2 * lanes<T>;
+static_assert(tile_rows <= tile_columns<double>, "pack_squares() packs two squares of rows");
 
 /// A matrix or vector with strides, without sizes.
 template <class T>
