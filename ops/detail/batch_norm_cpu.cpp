@@ -97,34 +97,36 @@ void forward(const ChannelNorm& a) {
   });
 }
 
+/// In f64: of a channel with few elements nearly all of dy is taken away again.
 template <class T>
 void backward(const BatchNormBackward& a) {
   using C = Compute<T>;
+  const auto wide = [](T x) { return static_cast<double>(static_cast<C>(x)); };
   for_each_channel(a.x, [&](int64_t c) {
     const Channel<const T> x(a.x, c), dy(a.dy, c);
-    const C mean = a.mean.as<const C>()[c], r = inverse_deviation<C>(a.variance, c, a.epsilon);
+    const double mean = a.mean.as<const C>()[c];
+    const double r = 1 / std::sqrt(static_cast<double>(a.variance.as<const C>()[c]) + a.epsilon);
     const auto count = static_cast<double>(x.count());
-    const double sum_dy = channel_sum<C>(dy, [&](int64_t n) {
-      return [from = dy.image(n)](C sum, int64_t i) { return sum + static_cast<C>(from[i]); };
+    const double sum_dy = channel_sum<double>(dy, [&](int64_t n) {
+      return [from = dy.image(n), wide](double sum, int64_t i) { return sum + wide(from[i]); };
     });
-    const double sum_product = channel_sum<C>(dy, [&](int64_t n) {
-      return [from = dy.image(n), input = x.image(n), mean, r](C sum, int64_t i) {
-        return fused(static_cast<C>(from[i]), (static_cast<C>(input[i]) - mean) * r, sum);
+    const double sum_product = channel_sum<double>(dy, [&](int64_t n) {
+      return [from = dy.image(n), input = x.image(n), mean, r, wide](double sum, int64_t i) {
+        return fused(wide(from[i]), (wide(input[i]) - mean) * r, sum);
       };
     });
     if (a.dweight.data) a.dweight.as<T>()[c] = T(static_cast<C>(sum_product));
     if (a.dbias.data) a.dbias.as<T>()[c] = T(static_cast<C>(sum_dy));
     if (!a.dx.data) return;
     const Channel<T> dx(a.dx, c);
-    const C mean_dy = static_cast<C>(sum_dy / count);
-    const C mean_product = static_cast<C>(sum_product / count);
-    const C scale = parameter<C, T>(a.weight, c, 1) * r;
+    const double mean_dy = sum_dy / count, mean_product = sum_product / count;
+    const double scale = static_cast<double>(parameter<C, T>(a.weight, c, 1)) * r;
     for (int64_t n = 0; n < x.images; ++n) {
       const T *from = dy.image(n), *input = x.image(n);
       T* to = dx.image(n);
       for (int64_t i = 0; i < x.elements; ++i) {
-        const C xhat = (static_cast<C>(input[i]) - mean) * r;
-        to[i] = T(scale * fused(-xhat, mean_product, static_cast<C>(from[i]) - mean_dy));
+        const double xhat = (wide(input[i]) - mean) * r;
+        to[i] = T(static_cast<C>(scale * fused(-xhat, mean_product, wide(from[i]) - mean_dy)));
       }
     }
   });
