@@ -12,6 +12,7 @@
 #include <tenet/core/dtype.h>
 #include <tenet/core/macros.h>
 #include <tenet/ops/detail/math.h>
+#include <tenet/ops/functors/traits.h>
 
 #include <cmath>
 #include <cstdint>
@@ -36,15 +37,22 @@ using TotalSum = std::conditional_t<is_float_type<T>, double, int64_t>;
 TENET_HD inline float fused(float a, float b, float c) { return math::fused(a, b, c); }
 TENET_HD inline double fused(double a, double b, double c) { return a * b + c; }
 
+/// a + b; integers wrap around.
+template <class T>
+TENET_HD T plus(T a, T b) {
+  using W = functor::Wrapping<T>;
+  return static_cast<T>(static_cast<W>(a) + static_cast<W>(b));
+}
+
 template <class T>
 struct Sum {
   using Lane = LaneSum<T>;
   using Total = TotalSum<T>;
   TENET_HD Lane init() const { return 0; }
-  TENET_HD Lane reduce(Lane a, T x, int64_t) const { return a + static_cast<Lane>(x); }
-  TENET_HD Lane combine(Lane a, Lane b) const { return a + b; }
+  TENET_HD Lane reduce(Lane a, T x, int64_t) const { return plus(a, static_cast<Lane>(x)); }
+  TENET_HD Lane combine(Lane a, Lane b) const { return plus(a, b); }
   TENET_HD Total start() const { return 0; }
-  TENET_HD Total join(Total t, Lane a) const { return t + static_cast<Total>(a); }
+  TENET_HD Total join(Total t, Lane a) const { return plus(t, static_cast<Total>(a)); }
   TENET_HD Total finish(Total t, int64_t) const { return t; }
 };
 

@@ -117,7 +117,7 @@ void cumsum_cpu(View y, View x) {
       const T* from = x.as<const T>() + at[1];
       TotalSum<T> total = 0;
       for (int64_t i = 0; i < n; ++i) {
-        total += static_cast<TotalSum<T>>(from[i * step_x]);
+        total = plus(total, static_cast<TotalSum<T>>(from[i * step_x]));
         to[i * step_y] = Out(static_cast<Compute<Out>>(total));
       }
     });
