@@ -92,6 +92,7 @@ class Drawing {
       }
       continuing_.go_on(going, tokens);
       std::vector<size_t> active;
+      active.reserve(going.size());
       for (const int64_t place : going) active.push_back(active_[static_cast<size_t>(place)]);
       active_ = std::move(active);
     }

@@ -120,6 +120,7 @@ Tensor AxialPositionalEmbedding::operator()(const Tensor& positions) const {
   for (size_t k = 0; k < weights_.size(); ++k) {
     below /= shape_[k];
     std::vector<int64_t> index;
+    index.reserve(all.size());
     for (const int64_t position : all) index.push_back(position / below % shape_[k]);
     const Tensor rows = reshape(weights_[k], {shape_[k], widths_[k]});
     parts.push_back(

@@ -54,6 +54,7 @@ void Continuing::go_on(const std::vector<int64_t>& rows, const std::vector<int64
   if (!same) {
     if (cached_) cache_.select(rows);
     std::vector<std::vector<int64_t>> next;
+    next.reserve(rows.size());
     for (const int64_t row : rows) next.push_back(sequences_[static_cast<size_t>(row)]);
     sequences_ = std::move(next);
   }

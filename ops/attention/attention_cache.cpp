@@ -78,7 +78,7 @@ Tensor AttentionCache::attention(const Tensor& q_, const Tensor& k_, const Tenso
   check(options.offset == 0, "{}: offset is {}; the cache knows it, give 0", op, options.offset);
   const Tensor q = detail::autocast(q_), k = detail::autocast(k_), v = detail::autocast(v_);
   const bool first = rows_.empty();
-  const Tensor y = first ? tenet::attention(q, k, v, options) : Tensor();
+  Tensor y = first ? tenet::attention(q, k, v, options) : Tensor();
   const std::vector<int64_t> counts = begin(q, k, v, options.mask, op);
   if (first) {
     for (size_t b = 0; b < rows_.size(); ++b) {
@@ -103,7 +103,7 @@ Tensor AttentionCache::local_attention(const Tensor& q_, const Tensor& k_, const
   check_cacheable(options, op);
   const Tensor q = detail::autocast(q_), k = detail::autocast(k_), v = detail::autocast(v_);
   const bool first = rows_.empty();
-  const Tensor y = first ? tenet::local_attention(q, k, v, options) : Tensor();
+  Tensor y = first ? tenet::local_attention(q, k, v, options) : Tensor();
   const std::vector<int64_t> counts = begin(q, k, v, options.mask, op);
   const auto sight = [&](int64_t position) {  // the first that it sees
     return std::max<int64_t>(position / options.chunk - options.before, 0) * options.chunk;
@@ -168,7 +168,7 @@ Tensor AttentionCache::lsh_attention(const Tensor& qk_, const Tensor& v_, const 
   const Tensor qk = detail::autocast(qk_), v = detail::autocast(v_);
   const bool first = rows_.empty();
   if (first) rotations_ = rotations;
-  const Tensor y = first ? tenet::lsh_attention(qk, v, rotations, options) : Tensor();
+  Tensor y = first ? tenet::lsh_attention(qk, v, rotations, options) : Tensor();
   const std::vector<int64_t> counts = begin(qk, qk, v, options.mask, op);
   const Tensor bucket = lsh_hash(qk, rotations_, options.factors);
   const int64_t window = std::min<int64_t>(options.window, std::numeric_limits<int32_t>::max());

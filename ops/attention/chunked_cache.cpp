@@ -16,7 +16,7 @@ Tensor AttentionCache::chunked_local_attention(const Tensor& q, const Tensor& k,
   const char* const op = "chunked_local_attention";
   detail::check_cacheable(options, op);
   const bool first = rows_.empty();
-  const Tensor y = first ? tenet::chunked_local_attention(q, k, v, options) : Tensor();
+  Tensor y = first ? tenet::chunked_local_attention(q, k, v, options) : Tensor();
   const std::vector<int64_t> counts = begin(q, k, v, options.mask, op);
   if (first) {
     for (size_t b = 0; b < rows_.size(); ++b) {
@@ -96,7 +96,7 @@ Tensor AttentionCache::chunked_lsh_attention(const Tensor& qk, const Tensor& v,
   detail::check_cacheable(options, op);
   const bool first = rows_.empty();
   if (first) rotations_ = rotations;
-  const Tensor y = first ? tenet::chunked_lsh_attention(qk, v, rotations, options) : Tensor();
+  Tensor y = first ? tenet::chunked_lsh_attention(qk, v, rotations, options) : Tensor();
   const std::vector<int64_t> counts = begin(qk, qk, v, options.mask, op);
   if (first) {
     const bool hashed = qk.size(2) > options.chunk;

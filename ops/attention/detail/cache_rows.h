@@ -19,7 +19,7 @@ inline Tensor part_of(const Tensor& x, int64_t b, int64_t first, int64_t count) 
 template <class Step>
 Tensor collect(const Tensor& q, const std::vector<int64_t>& counts, Step&& step) {
   if (q.size(0) == 1 && q.size(2) == 1 && counts[0] == 1) return step(0, 0);
-  const Tensor y = empty_heads(q, q.shape());
+  Tensor y = empty_heads(q, q.shape());
   fill_(y, 0);
   for (int64_t b = 0; b < q.size(0); ++b) {
     for (int64_t i = 0; i < counts[static_cast<size_t>(b)]; ++i) {
