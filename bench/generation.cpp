@@ -4,28 +4,25 @@
 #include <tenet/models/generation.h>
 #include <tenet/ops/creation.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <nlohmann/json.hpp>
+
+#include "model_flags.h"
 
 namespace {
 
 using namespace tenet;
 
 struct Flags {
-  int64_t layers = 6, d_model = 256, heads = 4, d_ff = 1024, hashes = 4, chunk = 64, context = 1024,
-          batch = 1, tokens = 64;
-  std::string attention = "local,lsh", dtype = "f32";
+  ModelFlags model = {.attention = "local,lsh"};
+  int64_t context = 1024, batch = 1, tokens = 64;
+  std::string dtype = "f32";
   bool anew = false;
 };
 
-ReformerConfig make_config(const Flags& flags) {
-  ReformerConfig config = new_reformer_config(flags.layers, flags.d_model, flags.heads, flags.d_ff,
-                                              flags.context + flags.tokens);
-  config.attn_layers = parse_attention(flags.attention, flags.layers);
-  config.local_attn_chunk_length = config.lsh_attn_chunk_length = flags.chunk;
-  config.num_buckets = num_buckets_for(flags.context + flags.tokens, flags.chunk);
-  config.num_hashes = config.evaluation_hashes = flags.hashes;
+ReformerConfig config_of(const Flags& flags) {
+  ReformerConfig config = make_config(flags.model, flags.context + flags.tokens);
+  config.evaluation_hashes = flags.model.hashes;
   return config;
 }
 
@@ -35,7 +32,7 @@ struct Times {
 };
 
 Times run(const Flags& flags) {
-  Reformer model(make_config(flags));
+  Reformer model(config_of(flags));
   std::optional<Autocast> half;
   if (flags.dtype == "bf16") half.emplace(DType::bf16);
   Generator generator(1);
@@ -68,18 +65,12 @@ Times run(const Flags& flags) {
 int main(int argc, char** argv) {
   Flags flags;
   CLI::App app("Tokens per second of generation");
-  app.add_option("--layers", flags.layers)->capture_default_str();
-  app.add_option("--d-model", flags.d_model)->capture_default_str();
-  app.add_option("--heads", flags.heads)->capture_default_str();
-  app.add_option("--d-ff", flags.d_ff)->capture_default_str();
-  app.add_option("--hashes", flags.hashes)->capture_default_str();
-  app.add_option("--chunk", flags.chunk)->capture_default_str();
+  add_model_flags(app, flags.model);
   app.add_option("--context", flags.context, "tokens of the prompt")->capture_default_str();
   app.add_option("--batch", flags.batch)->capture_default_str();
   app.add_option("--tokens", flags.tokens, "to draw")
       ->capture_default_str()
       ->check(CLI::Range(2, 1 << 20));
-  app.add_option("--attention", flags.attention)->capture_default_str();
   app.add_option("--dtype", flags.dtype)->check(CLI::IsMember({"f32", "bf16"}));
   app.add_flag("--no-cache", flags.anew, "evaluate the whole sequence for every token");
   CLI11_PARSE(app, argc, argv);
@@ -88,7 +79,7 @@ int main(int argc, char** argv) {
     nlohmann::ordered_json json;
     json["context"] = flags.context;
     json["batch"] = flags.batch;
-    json["attention"] = flags.attention;
+    json["attention"] = flags.model.attention;
     json["dtype"] = flags.dtype;
     json["threads"] = num_threads();
     json["prompt_seconds"] = times.prompt;

@@ -9,11 +9,12 @@
 #include <tenet/ops/creation.h>
 #include <tenet/optim/adam.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "model_flags.h"
 
 namespace {
 
@@ -31,18 +32,13 @@ int64_t process_bytes(const std::string& key) {
 void reset_high_water_mark() { std::ofstream("/proc/self/clear_refs") << "5"; }
 
 struct Flags {
-  int64_t layers = 6, d_model = 256, heads = 4, d_ff = 1024, hashes = 4, chunk = 64, length = 4096,
-          batch = 1, steps = 3;
-  std::string attention = "lsh", residual = "exact", reversible = "on";
+  ModelFlags model;
+  int64_t length = 4096, batch = 1, steps = 3;
+  std::string residual = "exact", reversible = "on";
 };
 
-ReformerConfig make_config(const Flags& flags) {
-  ReformerConfig config =
-      new_reformer_config(flags.layers, flags.d_model, flags.heads, flags.d_ff, flags.length);
-  config.attn_layers = parse_attention(flags.attention, flags.layers);
-  config.local_attn_chunk_length = config.lsh_attn_chunk_length = flags.chunk;
-  config.num_buckets = num_buckets_for(flags.length, flags.chunk);
-  config.num_hashes = flags.hashes;
+ReformerConfig config_of(const Flags& flags) {
+  ReformerConfig config = make_config(flags.model, flags.length);
   config.residual = flags.residual;
   return config;
 }
@@ -50,7 +46,7 @@ ReformerConfig make_config(const Flags& flags) {
 class Step {
  public:
   explicit Step(const Flags& flags)
-      : model_(make_config(flags)), optimizer_(model_.parameters(), {.learning_rate = 1e-4}) {
+      : model_(config_of(flags)), optimizer_(model_.parameters(), {.learning_rate = 1e-4}) {
     model_.set_reversible(flags.reversible == "on");
   }
 
@@ -84,7 +80,7 @@ void run(const Flags& flags) {
   std::nth_element(seconds.begin(), seconds.begin() + std::ssize(seconds) / 2, seconds.end());
   const double median = seconds[seconds.size() / 2];
   nlohmann::ordered_json json;
-  json["layers"] = flags.layers;
+  json["layers"] = flags.model.layers;
   json["length"] = flags.length;
   json["reversible"] = flags.reversible;
   json["residual"] = flags.residual;
@@ -105,18 +101,12 @@ void run(const Flags& flags) {
 int main(int argc, char** argv) {
   Flags flags;
   CLI::App app("Time and memory of one training step");
-  app.add_option("--layers", flags.layers)->capture_default_str();
-  app.add_option("--d-model", flags.d_model)->capture_default_str();
-  app.add_option("--heads", flags.heads)->capture_default_str();
-  app.add_option("--d-ff", flags.d_ff)->capture_default_str();
-  app.add_option("--hashes", flags.hashes)->capture_default_str();
-  app.add_option("--chunk", flags.chunk)->capture_default_str();
+  add_model_flags(app, flags.model);
   app.add_option("--length", flags.length)->capture_default_str();
   app.add_option("--batch", flags.batch)->capture_default_str();
   app.add_option("--steps", flags.steps, "timed steps, of which the median counts")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  app.add_option("--attention", flags.attention)->capture_default_str();
   app.add_option("--residual", flags.residual)->check(CLI::IsMember({"exact", "float"}));
   app.add_option("--reversible", flags.reversible)->check(CLI::IsMember({"on", "off"}));
   CLI11_PARSE(app, argc, argv);

@@ -2,12 +2,12 @@
 #include <tenet/core/grad_mode.h>
 #include <tenet/models/checkpoint.h>
 #include <tenet/models/detail/commands.h>
+#include <tenet/models/detail/run.h>
 #include <tenet/models/progress.h>
 #include <tenet/models/source_tree.h>
 #include <tenet/models/text_model.h>
 
 #include <algorithm>
-#include <optional>
 
 namespace tenet::commands {
 namespace {
@@ -31,12 +31,6 @@ void add_dtype(CLI::App& command, std::string& dtype) {
       ->check(CLI::IsMember({"f32", "bf16", "f16"}));
 }
 
-std::optional<DType> autocast_of(const std::string& dtype) {
-  if (dtype == "bf16") return DType::bf16;
-  if (dtype == "f16") return DType::f16;
-  return {};
-}
-
 std::span<const uint8_t> part_of(const ByteText& text, const std::string& part) {
   if (part == "train") return text.train;
   if (part == "test") return text.test;
@@ -53,13 +47,13 @@ void run_eval(const EvalFlags& flags) {
   const int64_t positions = model->config().max_position_embeddings;
   const int64_t length = flags.length > 0 ? flags.length : positions;
   check(length <= positions, "eval: length {} exceeds the model's {} positions", length, positions);
-  const Autocast scope(autocast_of(flags.dtype));
+  const Autocast scope(detail::autocast_of(flags.dtype));
   const TextScore score = evaluate(*model, bytes, length, flags.batch);
   fmt::print("{}: {:.4f} bits/byte over {} bytes ({} part, length {})\n", text.name,
              score.bits_per_byte, with_commas(score.bytes), flags.part, length);
 }
 
-/// The byte that a --stop names: a character, or \\n, \\t, \\r, \\0.
+/// The byte that a --stop names: a character, or \n, \t, \r, \0.
 int64_t stop_byte(const std::string& text) {
   if (text.size() == 1) return static_cast<uint8_t>(text[0]);
   if (text == "\\n") return '\n';
@@ -85,7 +79,7 @@ GenerationOptions options_of(const GenerateFlags& flags, const ReformerConfig& c
 void run_generate(const GenerateFlags& flags) {
   const std::unique_ptr<Reformer> model = load_model(flags.model);
   const GenerationOptions options = options_of(flags, model->config());
-  const Autocast scope(autocast_of(flags.dtype));
+  const Autocast scope(detail::autocast_of(flags.dtype));
   Generator generator(flags.seed);
   if (flags.prompts.size() > 1) {
     const std::vector<std::string> texts = generate(*model, flags.prompts, options, generator);

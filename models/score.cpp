@@ -16,14 +16,13 @@
 namespace tenet {
 namespace {
 
+using detail::is_index;
 using Named = std::map<std::string, Tensor>;
 
 Tensor find(const Named& tensors, const std::string& name) {
   const auto found = tensors.find(name);
   return found == tensors.end() ? Tensor() : found->second;
 }
-
-bool is_index(DType dtype) { return dtype == DType::i64 || dtype == DType::i32; }
 
 /// The input as the model takes it.
 struct Input {

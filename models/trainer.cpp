@@ -115,7 +115,7 @@ Tensor Run::step_loss() {
   const BatchOptions batch{options_.batch, options_.length, model_->config().byte_offset};
   const TokenTensors tensors = to_tensors(training_batch(text_.train, batch, options_.seed, step_));
   default_generator() = Generator(options_.seed, static_cast<uint64_t>(step_) + 1);
-  const Autocast scope(autocast_of(options_));
+  const Autocast scope(autocast_of(options_.dtype));
   try {
     return model_->loss(tensors.input, tensors.target);
   } catch (const OutOfMemory&) {
@@ -177,7 +177,7 @@ void Run::log_metrics(std::optional<double> valid_bits) {
 double Run::evaluate_part(int64_t most_bytes) {
   const auto bytes =
       text_.valid.first(std::min<size_t>(text_.valid.size(), static_cast<size_t>(most_bytes)));
-  const Autocast scope(autocast_of(options_));
+  const Autocast scope(autocast_of(options_.dtype));
   return evaluate(*model_, bytes, options_.length).bits_per_byte;
 }
 
@@ -221,7 +221,7 @@ std::optional<double> Run::final_evaluation(const std::atomic<bool>& stop) {
     if (stop) throw Stopped();
   };
   if (stop) return {};
-  const Autocast scope(autocast_of(options_));
+  const Autocast scope(autocast_of(options_.dtype));
   try {
     return evaluate(*model_, text_.valid, options_.length, 1, go_on).bits_per_byte;
   } catch (const Stopped&) {

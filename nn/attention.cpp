@@ -65,9 +65,21 @@ std::string describe_heads(const char* module, const AttentionSize& size, const 
 
 constexpr const char* preset_names[] = {"windowed", "paper", "trax", "hugging_face"};
 
-/// The options of attention over chunks that make a preset; the rest is the module's.
-ChunkedLshOptions chunked_options(AttentionPreset preset) {
+/// How a local or LSH module with these options attends over chunks of `chunk` positions.
+template <class Options>
+ChunkedLshOptions chunked_options(const Options& options, int64_t chunk, double dropout,
+                                  const LayerCall& call, const char* module) {
+  const AttentionPreset preset = options.preset;
+  check(call.cache == nullptr || preset == AttentionPreset::hugging_face,
+        "{}: later tokens move the chunks of preset {}, so nothing can be kept of earlier ones; "
+        "evaluate the whole sequence",
+        module, to_string(preset));
   ChunkedLshOptions o;
+  o.chunk = chunk;
+  o.before = options.chunks_before, o.after = options.chunks_after;
+  o.causal = options.causal;
+  o.mask = call.mask;
+  o.dropout = dropout;
   if (preset == AttentionPreset::hugging_face) {
     o.weighing = Weighing::rounded;
   } else {
@@ -75,13 +87,6 @@ ChunkedLshOptions chunked_options(AttentionPreset preset) {
   }
   o.same_bucket = o.count_duplicates = preset == AttentionPreset::paper;
   return o;
-}
-
-void check_cache(const LayerCall& call, AttentionPreset preset, const char* module) {
-  check(call.cache == nullptr || preset == AttentionPreset::hugging_face,
-        "{}: later tokens move the chunks of preset {}, so nothing can be kept of earlier ones; "
-        "evaluate the whole sequence",
-        module, to_string(preset));
 }
 
 }  // namespace
@@ -179,13 +184,8 @@ Tensor LocalSelfAttention::attend(const Tensor& q, const Tensor& k, const Tensor
                                   .dropout = dropout};
     return call.cache ? call.cache->local_attention(q, k, v, o) : local_attention(q, k, v, o);
   }
-  ChunkOptions o = chunked_options(options_.preset);
-  check_cache(call, options_.preset, "local_self_attention");
-  o.chunk = options_.chunk;
-  o.before = options_.chunks_before, o.after = options_.chunks_after;
-  o.causal = options_.causal;
-  o.mask = call.mask;
-  o.dropout = dropout;
+  const ChunkOptions o =
+      chunked_options(options_, options_.chunk, dropout, call, "local_self_attention");
   return call.cache ? call.cache->chunked_local_attention(q, k, v, o)
                     : chunked_local_attention(q, k, v, o);
 }
@@ -256,13 +256,8 @@ Tensor LshSelfAttention::attend(const Tensor& qk, const Tensor& v, const Tensor&
     return call.cache ? call.cache->lsh_attention(qk, v, rotations, o)
                       : lsh_attention(qk, v, rotations, o);
   }
-  check_cache(call, options_.preset, "lsh_self_attention");
-  ChunkedLshOptions o = chunked_options(options_.preset);
-  o.chunk = options_.window;
-  o.before = options_.chunks_before, o.after = options_.chunks_after;
-  o.causal = options_.causal;
-  o.mask = call.mask;
-  o.dropout = dropout;
+  ChunkedLshOptions o =
+      chunked_options(options_, options_.window, dropout, call, "lsh_self_attention");
   o.factors = options_.num_buckets;
   if (call.observe && !replaying() && qk.size(2) > o.chunk) {
     const LshOrder sorted = lsh_order(qk, rotations, o.factors, o.mask);

@@ -28,6 +28,14 @@ Tensor counted(const Tensor& targets, int64_t ignore_index, DType dtype) {
   return maximum(sum(not_equal(targets, ignore_index)).to(dtype), 1);
 }
 
+/// The sum of all losses, one after the other in f64: the zeros of ignored positions among them
+/// change no bit of it.
+Tensor sum_in_order(const Tensor& losses) {
+  if (losses.numel() == 0) return sum(losses);
+  const Tensor running = cumsum(reshape(losses.to(DType::f64), {losses.numel()}), 0);
+  return select(running, 0, losses.numel() - 1).to(losses.dtype());
+}
+
 // dlogits = (softmax(logits) - onehot(targets)) * dloss, 0 where ignored
 struct CrossEntropyNode : Node {
   Saved logits, lse, targets;
@@ -168,14 +176,6 @@ class ChunkedLoss {
   }
 };
 
-/// The sum of (rows,) losses, one after the other in f64: the zeros of ignored positions among them
-/// change no bit of it.
-Tensor sum_in_order(const Tensor& losses) {
-  if (losses.numel() == 0) return sum(losses);
-  const Tensor running = cumsum(losses.to(DType::f64), 0);
-  return select(running, 0, losses.numel() - 1).to(losses.dtype());
-}
-
 int64_t rows_per_chunk(int64_t rows, const LinearCrossEntropyOptions& options) {
   check(options.chunk_rows >= 0 && options.chunk_count >= 0,
         "linear_cross_entropy: chunk_rows {} and chunk_count {} must not be negative",
@@ -213,7 +213,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, CrossEntropyOp
     return adjusted(losses, logits, targets, options);
   }
   if (options.reduction == Reduction::none) return losses;
-  Tensor total = sum(losses);
+  const Tensor total = sum_in_order(losses);
   if (options.reduction == Reduction::sum) return total;
   return div(total, counted(targets, options.ignore_index, total.dtype()));
 }

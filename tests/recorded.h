@@ -13,7 +13,7 @@ namespace tenet::test {
 
 /// One case of a file: an op with its arguments, and tensors by short names: inputs x0, x1, ...,
 /// outputs y0, ..., cotangents c0, ..., gradients of the inputs d0, ... Kinds: "numbers" for every
-/// floating type, "extremes" likewise, "types" with types of their own, "errors".
+/// floating type, "extremes" likewise, "types" with types of their own, "errors", "differs".
 struct RecordedCase {
   std::string op, kind;
   nlohmann::json args;

@@ -2,6 +2,7 @@
 #include <tenet/ops/concatenate.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace tenet::detail {
 
@@ -10,7 +11,12 @@ std::span<const float> within(const std::vector<float>& logits, TokenRange range
   check(range.first >= 0 && count > 0 && range.first + count <= V,
         "generate: tokens {} to {} may be chosen, of a vocabulary of {}", range.first,
         range.first + count - 1, V);
-  return std::span(logits).subspan(static_cast<size_t>(range.first), static_cast<size_t>(count));
+  const auto values =
+      std::span(logits).subspan(static_cast<size_t>(range.first), static_cast<size_t>(count));
+  for (const float value : values) {
+    check(std::isfinite(value), "generate: a logit is {}; train with a lower --lr", value);
+  }
+  return values;
 }
 
 Continuing::Continuing(Reformer& model, const std::vector<std::vector<int64_t>>& prompts,

@@ -9,7 +9,7 @@
 
 namespace tenet::detail {
 
-/// The logits that may be chosen.
+/// The logits that may be chosen. Error: a range outside them, or one that is not finite.
 std::span<const float> within(const std::vector<float>& logits, TokenRange range);
 
 /// Sequences that go on by a token at a time: with what the model keeps of them, or from their

@@ -11,8 +11,6 @@ namespace {
 
 constexpr int64_t not_scored = -100;
 
-bool is_index(DType dtype) { return dtype == DType::i64 || dtype == DType::i32; }
-
 /// Error at the first of `ids` (B, L) outside 0..count - 1; -100 may be there if `masked`.
 void check_range(const Tensor& ids, int64_t count, const char* what, const char* range,
                  bool masked = false) {

@@ -7,6 +7,9 @@
 
 namespace tenet::detail {
 
+/// Whether ids, positions and the like may be of this type.
+inline bool is_index(DType dtype) { return dtype == DType::i64 || dtype == DType::i32; }
+
 /// Errors: `reformer: token 29 at (1, 3) is outside 0..28, the vocabulary`; tokens that are not
 /// i64 or i32 (B, L) with L at least 1, or longer than the positions; a mask, positions or
 /// rotations of another shape or type, positions outside the table, rotations that are not finite

@@ -19,7 +19,7 @@ void check_options(const TrainOptions& o) {
         o.length, with_commas(most_step_tokens));
   check(std::isfinite(o.learning_rate) && o.learning_rate >= 0,
         "train: --lr is {}; it must be finite and at least 0", o.learning_rate);
-  autocast_of(o);
+  autocast_of(o.dtype);
   check(o.clip >= 0, "train: --clip is {}; it must be at least 0, which is no limit", o.clip);
   for (const auto& [flag, value] :
        {std::pair("--warmup", o.warmup), std::pair("--evaluate-every", o.evaluate_every),
@@ -28,10 +28,10 @@ void check_options(const TrainOptions& o) {
   }
 }
 
-std::optional<DType> autocast_of(const TrainOptions& options) {
-  if (options.dtype == "bf16") return DType::bf16;
-  if (options.dtype == "f16") return DType::f16;
-  check(options.dtype == "f32", "train: dtype \"{}\"; use f32, bf16 or f16", options.dtype);
+std::optional<DType> autocast_of(const std::string& dtype) {
+  if (dtype == "bf16") return DType::bf16;
+  if (dtype == "f16") return DType::f16;
+  check(dtype == "f32", "train: dtype \"{}\"; use f32, bf16 or f16", dtype);
   return {};
 }
 

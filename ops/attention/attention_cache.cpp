@@ -52,6 +52,15 @@ std::vector<int64_t> AttentionCache::begin(const Tensor& q, const Tensor& k, con
   return counts;
 }
 
+/// Adds each row's positions from its length on to its count.
+void AttentionCache::keep(const Tensor& k, const Tensor& v, const std::vector<int64_t>& counts) {
+  for (size_t b = 0; b < rows_.size(); ++b) {
+    const auto at = static_cast<int64_t>(b);
+    const int64_t first = rows_[b].length, count = counts[b] - first;
+    append(rows_[b], part_of(k, at, first, count), part_of(v, at, first, count));
+  }
+}
+
 /// Adds positions (1, H, n, K) behind the last one.
 void AttentionCache::append(Row& row, const Tensor& k, const Tensor& v) {
   const int64_t more = k.size(2), end = row.length + more;
@@ -81,10 +90,7 @@ Tensor AttentionCache::attention(const Tensor& q_, const Tensor& k_, const Tenso
   Tensor y = first ? tenet::attention(q, k, v, options) : Tensor();
   const std::vector<int64_t> counts = begin(q, k, v, options.mask, op);
   if (first) {
-    for (size_t b = 0; b < rows_.size(); ++b) {
-      const auto at = static_cast<int64_t>(b);
-      append(rows_[b], part_of(k, at, 0, counts[b]), part_of(v, at, 0, counts[b]));
-    }
+    keep(k, v, counts);
     return y;
   }
   return collect(q, counts, [&](int64_t b, int64_t i) {
@@ -110,11 +116,9 @@ Tensor AttentionCache::local_attention(const Tensor& q_, const Tensor& k_, const
   };
   if (first) {
     for (size_t b = 0; b < rows_.size(); ++b) {
-      Row& row = rows_[b];
-      row.start = row.origin = row.length = sight(counts[b]);
-      const int64_t at = static_cast<int64_t>(b), count = counts[b] - row.start;
-      append(row, part_of(k, at, row.start, count), part_of(v, at, row.start, count));
+      rows_[b].start = rows_[b].origin = rows_[b].length = sight(counts[b]);
     }
+    keep(k, v, counts);
     return y;
   }
   return collect(q, counts, [&](int64_t b, int64_t i) {
@@ -175,9 +179,9 @@ Tensor AttentionCache::lsh_attention(const Tensor& qk_, const Tensor& v_, const 
   const int64_t buckets = std::accumulate(options.factors.begin(), options.factors.end(),
                                           int64_t{1}, std::multiplies<>());
   if (first) {
+    keep(qk, v, counts);
     for (size_t b = 0; b < rows_.size(); ++b) {
       const auto at = static_cast<int64_t>(b);
-      append(rows_[b], part_of(qk, at, 0, counts[b]), part_of(v, at, 0, counts[b]));
       enter(rows_[b], slice(bucket, 0, at, at + 1), counts[b], buckets, window);
     }
     return y;

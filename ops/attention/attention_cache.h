@@ -69,6 +69,7 @@ class AttentionCache {
 
   std::vector<int64_t> begin(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
                              const char* op);
+  void keep(const Tensor& k, const Tensor& v, const std::vector<int64_t>& counts);
   static void append(Row& row, const Tensor& k, const Tensor& v);
   static void enter(Row& row, const Tensor& bucket, int64_t count, int64_t buckets, int64_t window);
   static Tensor seen(const Row& row, const Tensor& bucket, int64_t buckets, int64_t window);

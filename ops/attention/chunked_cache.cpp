@@ -19,10 +19,7 @@ Tensor AttentionCache::chunked_local_attention(const Tensor& q, const Tensor& k,
   Tensor y = first ? tenet::chunked_local_attention(q, k, v, options) : Tensor();
   const std::vector<int64_t> counts = begin(q, k, v, options.mask, op);
   if (first) {
-    for (size_t b = 0; b < rows_.size(); ++b) {
-      const auto at = static_cast<int64_t>(b);
-      append(rows_[b], part_of(k, at, 0, counts[b]), part_of(v, at, 0, counts[b]));
-    }
+    keep(k, v, counts);
     return y;
   }
   return detail::collect(q, counts, [&](int64_t b, int64_t i) {
@@ -101,10 +98,10 @@ Tensor AttentionCache::chunked_lsh_attention(const Tensor& qk, const Tensor& v,
   if (first) {
     const bool hashed = qk.size(2) > options.chunk;
     const Tensor bucket = hashed ? lsh_hash(qk, rotations, options.factors) : Tensor();
-    for (size_t b = 0; b < rows_.size(); ++b) {
+    keep(qk, v, counts);
+    for (size_t b = 0; hashed && b < rows_.size(); ++b) {
       const auto at = static_cast<int64_t>(b);
-      append(rows_[b], part_of(qk, at, 0, counts[b]), part_of(v, at, 0, counts[b]));
-      if (hashed) sort_in(rows_[b], slice(bucket, 0, at, at + 1), counts[b]);
+      sort_in(rows_[b], slice(bucket, 0, at, at + 1), counts[b]);
     }
     return y;
   }

@@ -122,12 +122,6 @@ void check_chunked_lengths(const std::vector<int64_t>& lengths) {
   }
 }
 
-std::vector<int64_t> range(int64_t first, int64_t last) {
-  std::vector<int64_t> values;
-  for (int64_t i = first; i <= last; ++i) values.push_back(i);
-  return values;
-}
-
 }  // namespace
 
 TEST_CASE("padding and other rows change nothing of a training step") {

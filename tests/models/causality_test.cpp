@@ -67,12 +67,6 @@ void check_lengths(const std::string& attention, const std::vector<int64_t>& len
   CHECK(without_effect * 100 <= changes);
 }
 
-std::vector<int64_t> range(int64_t first, int64_t last) {
-  std::vector<int64_t> values;
-  for (int64_t i = first; i <= last; ++i) values.push_back(i);
-  return values;
-}
-
 }  // namespace
 
 TEST_CASE("a later token never moves an earlier logit") {

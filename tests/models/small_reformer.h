@@ -37,6 +37,13 @@ inline ReformerConfig small_config(const SmallOptions& o) {
   return config;
 }
 
+/// first, first + 1, ..., last.
+inline std::vector<int64_t> range(int64_t first, int64_t last) {
+  std::vector<int64_t> values;
+  for (int64_t i = first; i <= last; ++i) values.push_back(i);
+  return values;
+}
+
 inline Tensor random_tokens(Shape shape, uint64_t seed) {
   Generator generator(seed);
   return randint(shape, 0, 32, generator);

@@ -263,6 +263,7 @@ TEST_CASE(
     }
     CHECK(same(loss({.chunk_count = 3}), whole));
     if (dtype != DType::f32) continue;
+    CHECK(same(cross_entropy(linear(h, w), t), whole));
     double sum = 0;  // of the parts, one after the other
     const Tensor parts = cross_entropy(linear(h, w), t, {.reduction = Reduction::none});
     for (const double part : parts.to_vector<double>()) sum += part;
