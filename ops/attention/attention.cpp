@@ -65,7 +65,38 @@ tiles::BandShape shape_of(const View& q, const View& k, const AttentionPlan& pla
   return shape;
 }
 
+#if TENET_HAVE_AMX
+void attention_tiles(const AttentionForward& a) {
+  Operand<bf16> y(a.y, Operand<bf16>::Use::out);
+  tiles::band_forward<bf16>(shape_of(a.q, a.k, a.plan),
+                            {heads_of<const bf16>(a.q),
+                             heads_of<const bf16>(a.k),
+                             heads_of<const bf16>(a.v),
+                             mask_bytes(a.mask),
+                             {a.plan.dropout, a.plan.random}},
+                            y.heads(), a.log_sum.as<float>());
+  y.finish();
+}
+
+void attention_backward_tiles(const AttentionBackward& a) {
+  using Out = Operand<bf16>;
+  Out dq(a.dq, Out::Use::out), dk(a.dk, Out::Use::out), dv(a.dv, Out::Use::out);
+  tiles::band_backward<bf16>(shape_of(a.q, a.k, a.plan),
+                             {heads_of<const bf16>(a.q),
+                              heads_of<const bf16>(a.k),
+                              heads_of<const bf16>(a.v),
+                              mask_bytes(a.mask),
+                              {a.plan.dropout, a.plan.random}},
+                             heads_of<const bf16>(a.y), heads_of<const bf16>(a.dy),
+                             a.log_sum.as<const float>(), dq.heads(), dk.heads(), dv.heads());
+  for (Out* gradient : {&dq, &dk, &dv}) gradient->finish();
+}
+#endif
+
 void attention_cpu(const AttentionForward& a) {
+#if TENET_HAVE_AMX
+  if (by_tiles(a.q.dtype)) return attention_tiles(a);
+#endif
   dispatch(FloatTypes{}, a.q.dtype, "attention", [&]<class T>() {
     using In = Operand<T>;
     const In q(a.q, In::Use::in), k(a.k, In::Use::in), v(a.v, In::Use::in);
@@ -79,6 +110,9 @@ void attention_cpu(const AttentionForward& a) {
 }
 
 void attention_backward_cpu(const AttentionBackward& a) {
+#if TENET_HAVE_AMX
+  if (by_tiles(a.q.dtype)) return attention_backward_tiles(a);
+#endif
   dispatch(FloatTypes{}, a.q.dtype, "attention", [&]<class T>() {
     using In = Operand<T>;
     const In q(a.q, In::Use::in), k(a.k, In::Use::in), v(a.v, In::Use::in);

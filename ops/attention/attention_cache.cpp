@@ -1,6 +1,7 @@
 #include <tenet/core/autograd.h>
 #include <tenet/ops/attention/attention_cache.h>
 #include <tenet/ops/attention/detail/cache_rows.h>
+#include <tenet/ops/attention/detail/lsh_hash.h>
 #include <tenet/ops/attention/detail/operand.h>
 #include <tenet/ops/creation.h>
 #include <tenet/ops/inplace.h>
@@ -13,6 +14,8 @@
 #include <numeric>
 
 namespace tenet {
+
+constexpr int64_t run = detail::tiles::kBucketRun;
 
 using detail::check_cacheable;
 using detail::collect;
@@ -144,25 +147,29 @@ void AttentionCache::enter(Row& row, const Tensor& bucket, int64_t count, int64_
     const auto of_list = all.begin() + list * bucket.size(3);
     for (int64_t i = 0; i < count; ++i) {
       std::vector<int32_t>& members = row.members[static_cast<size_t>(list * buckets + of_list[i])];
-      if (std::ssize(members) >= 2 * window) members.erase(members.begin(), members.end() - window);
+      if (std::ssize(members) >= 2 * window + run) {  // whole runs go
+        members.erase(members.begin(),
+                      members.begin() + (std::ssize(members) - window) / run * run);
+      }
       members.push_back(static_cast<int32_t>(first + i));
     }
   }
 }
 
-/// The positions (1, H, R, window) that the next one, bucket (1, H, R, 1), sees, rising, then -1.
+/// The positions that the next one, bucket (1, H, R, 1), sees, as LshStep::seen.
 Tensor AttentionCache::seen(const Row& row, const Tensor& bucket, int64_t buckets, int64_t window) {
   const int64_t lists = bucket.size(1) * bucket.size(2);
-  std::vector<int32_t> all(static_cast<size_t>(lists * window), -1);
+  const int64_t room = window + run;
+  std::vector<int32_t> all(static_cast<size_t>(lists * room), -1);
   const std::vector<int32_t> own = bucket.to_vector<int32_t>();
   for (int64_t list = 0; list < lists && !row.members.empty(); ++list) {
     const auto& members =
         row.members[static_cast<size_t>(list * buckets + own[static_cast<size_t>(list)])];
     const int64_t count = std::min(window, std::ssize(members));
-    std::copy(members.end() - count, members.end(), all.begin() + list * window);
+    std::copy(members.end() - count, members.end(),
+              all.begin() + list * room + (std::ssize(members) - count) % run);
   }
-  return from_vector(all, {1, bucket.size(1), bucket.size(2), window},
-                     {DType::i32, bucket.device()});
+  return from_vector(all, {1, bucket.size(1), bucket.size(2), room}, {DType::i32, bucket.device()});
 }
 
 Tensor AttentionCache::lsh_attention(const Tensor& qk_, const Tensor& v_, const Tensor& rotations,

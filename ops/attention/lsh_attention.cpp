@@ -99,50 +99,87 @@ void lsh_sort_cpu(const LshSort& a) {
                   mask_bytes(a.mask), a.order.as<int32_t>());
 }
 
+template <class T>
+tiles::LshInputs<T> inputs(tiles::HeadView<const T> qk, tiles::HeadView<const T> v,
+                           const View& order, const View& mask, const LshPlan& plan) {
+  return {qk, v, order.as<const int32_t>(), mask_bytes(mask), {plan.dropout, plan.random}};
+}
+
+#if TENET_HAVE_AMX
+void lsh_attention_tiles(const LshForward& a) {
+  Operand<bf16> y(a.y, Operand<bf16>::Use::out);
+  tiles::lsh_forward<bf16>(
+      shape_of(a.qk, a.order, a.plan),
+      inputs(heads_of<const bf16>(a.qk), heads_of<const bf16>(a.v), a.order, a.mask, a.plan),
+      y.heads(), a.log_sum.as<float>());
+  y.finish();
+}
+
+void lsh_attention_backward_tiles(const LshBackward& a) {
+  using Out = Operand<bf16>;
+  Out dqk(a.dqk, Out::Use::out), dv(a.dv, Out::Use::out);
+  tiles::lsh_backward<bf16>(
+      shape_of(a.qk, a.order, a.plan),
+      inputs(heads_of<const bf16>(a.qk), heads_of<const bf16>(a.v), a.order, a.mask, a.plan),
+      heads_of<const bf16>(a.y), heads_of<const bf16>(a.dy), a.log_sum.as<const float>(),
+      dqk.heads(), dv.heads());
+  for (Out* gradient : {&dqk, &dv}) gradient->finish();
+}
+#endif
+
 void lsh_attention_cpu(const LshForward& a) {
+#if TENET_HAVE_AMX
+  if (by_tiles(a.qk.dtype)) return lsh_attention_tiles(a);
+#endif
   dispatch(FloatTypes{}, a.qk.dtype, "lsh_attention", [&]<class T>() {
     using In = Operand<T>;
     const In qk(a.qk, In::Use::in), v(a.v, In::Use::in);
     In y(a.y, In::Use::out);
     tiles::lsh_forward<Compute<T>>(shape_of(a.qk, a.order, a.plan),
-                                   {qk.read(),
-                                    v.read(),
-                                    a.order.as<const int32_t>(),
-                                    mask_bytes(a.mask),
-                                    {a.plan.dropout, a.plan.random}},
-                                   y.heads(), a.log_sum.as<Compute<T>>());
+                                   inputs(qk.read(), v.read(), a.order, a.mask, a.plan), y.heads(),
+                                   a.log_sum.as<Compute<T>>());
     y.finish();
   });
 }
 
+template <class T, class Kept>
+tiles::LshStepInputs<T, Kept> step_inputs(tiles::HeadView<const T> q, tiles::HeadView<const T> own,
+                                          const LshStep& a) {
+  return {q, own, heads_of<const Kept>(a.k), heads_of<const Kept>(a.v), a.seen.as<const int32_t>()};
+}
+
 void lsh_step_cpu(const LshStep& a) {
+#if TENET_HAVE_AMX
+  if (by_tiles(a.q.dtype)) {
+    Operand<bf16> y(a.y, Operand<bf16>::Use::out);
+    tiles::lsh_step<bf16, bf16>(
+        shape_of(a.k, a.seen, a.plan),
+        step_inputs<bf16, bf16>(heads_of<const bf16>(a.q), heads_of<const bf16>(a.own), a),
+        y.heads());
+    return y.finish();
+  }
+#endif
   dispatch(FloatTypes{}, a.q.dtype, "lsh_attention", [&]<class T>() {
     using In = Operand<T>;
     const In q(a.q, In::Use::in), own(a.own, In::Use::in);
     In y(a.y, In::Use::out);
-    const auto kept = [](const View& x) {
-      return tiles::HeadView<const T>{x.as<const T>(), x.strides[0], x.strides[1], x.strides[2]};
-    };
-    tiles::lsh_step<Compute<T>, T>(
-        shape_of(a.k, a.seen, a.plan),
-        {q.read(), own.read(), kept(a.k), kept(a.v), a.seen.as<const int32_t>()}, y.heads());
+    tiles::lsh_step<Compute<T>, T>(shape_of(a.k, a.seen, a.plan),
+                                   step_inputs<Compute<T>, T>(q.read(), own.read(), a), y.heads());
     y.finish();
   });
 }
 
 void lsh_attention_backward_cpu(const LshBackward& a) {
+#if TENET_HAVE_AMX
+  if (by_tiles(a.qk.dtype)) return lsh_attention_backward_tiles(a);
+#endif
   dispatch(FloatTypes{}, a.qk.dtype, "lsh_attention", [&]<class T>() {
     using In = Operand<T>;
     const In qk(a.qk, In::Use::in), v(a.v, In::Use::in), y(a.y, In::Use::in), dy(a.dy, In::Use::in);
     In dqk(a.dqk, In::Use::out), dv(a.dv, In::Use::out);
-    tiles::lsh_backward<Compute<T>>(shape_of(a.qk, a.order, a.plan),
-                                    {qk.read(),
-                                     v.read(),
-                                     a.order.as<const int32_t>(),
-                                     mask_bytes(a.mask),
-                                     {a.plan.dropout, a.plan.random}},
-                                    y.read(), dy.read(), a.log_sum.as<const Compute<T>>(),
-                                    dqk.heads(), dv.heads());
+    tiles::lsh_backward<Compute<T>>(
+        shape_of(a.qk, a.order, a.plan), inputs(qk.read(), v.read(), a.order, a.mask, a.plan),
+        y.read(), dy.read(), a.log_sum.as<const Compute<T>>(), dqk.heads(), dv.heads());
     for (In* gradient : {&dqk, &dv}) gradient->finish();
   });
 }

@@ -64,7 +64,8 @@ struct LshForward {
   LshPlan plan;
 };
 /// One new position: q and own (B, H, 1, K) are its query and value, k and v (B, H, L, K) those of
-/// all so far, seen (B, H, R, window), i32, the positions that it sees in each round, rising, then
+/// all so far, seen (B, H, R, window + tiles::kBucketRun), i32, the positions that it sees in each
+/// round, rising: before them -1 as often as they are places behind the start of a run, behind them
 /// -1.
 struct LshStep {
   View y, q, own, k, v, seen;

@@ -80,12 +80,12 @@ class Band {
   /// The ranges of queries [first, first + count) within the strip of `keys` keys from `start` on.
   /// Queries whose log_sum (null if not known yet) is -inf see nothing.
   template <class T>
-  void look(int64_t first, int64_t count, int64_t start, int64_t keys, const T* log_sum,
+  void look(int64_t first, int64_t count, int64_t start, int64_t keys, const Compute<T>* log_sum,
             Visibility<T>& see) const {
     see.count = count;
     for (int64_t lane = 0; lane < count; ++lane) {
       const int64_t i = first + lane;
-      if (log_sum && log_sum[lane] == -std::numeric_limits<T>::infinity()) {
+      if (log_sum && log_sum[lane] == -std::numeric_limits<Compute<T>>::infinity()) {
         see.set(lane, 0, 0, -1);
         continue;
       }

@@ -12,24 +12,27 @@ constexpr int64_t kKeys = 256;  // keys of one strip; strips begin at multiples 
 /// One thread's scratch space.
 template <class T>
 struct Scratch {
+  using S = Compute<T>;
   Strip<T> strip;
-  T *q, *dy, *q_panel, *dy_panel, *scores, *slopes, *dq, *dk, *dv;
+  PanelGradient<T> panel;
+  S *scores, *slopes, *dq, *dk, *dv;
 
   Scratch(Carver& carver, int64_t size) {
-    strip = carve_strip<T>(carver, kKeys, size);
-    const int64_t panel = kPanel<T> * strip.width;
-    for (T** rows : {&q, &dy, &q_panel, &dy_panel, &dq}) *rows = carver.take<T>(panel);
-    for (T** tile : {&scores, &slopes}) *tile = carver.take<T>(kKeys * kPanel<T>);
-    for (T** rows : {&dk, &dv}) *rows = carver.take<T>(kKeys * strip.width);
+    strip = carve_strip<T>(carver, kKeys, size, Sums::keys);
+    panel.q.carve(carver, strip.width);
+    panel.dy.carve(carver, strip.width);
+    for (S** tile : {&scores, &slopes}) *tile = carver.take<S>(kKeys * kPanel<T>);
+    dq = carver.take<S>(kPanel<T> * strip.width);
+    for (S** rows : {&dk, &dv}) *rows = carver.take<S>(kKeys * strip.width);
   }
 };
 
 template <class T>
 struct Gradients {
   HeadView<const T> y, dy;
-  const T* log_sum;
-  T* delta;  // dy . y, [B, H, Lq]
-  HeadView<T> dq, dk, dv;
+  const Compute<T>* log_sum;
+  Compute<T>* delta;  // dy . y, [B, H, Lq]
+  HeadView<Compute<T>> dq, dk, dv;
 };
 
 /// The backward pass of one head, cut into strips of keys and panels of queries. Each gradient is
@@ -37,6 +40,8 @@ struct Gradients {
 /// them is taken.
 template <class T>
 class Head {
+  using S = Compute<T>;
+
  public:
   Head(const BandShape& shape, const BandInputs<T>& in, const VisibleKeys& keys,
        const Gradients<T>& out, int64_t head, Scratch<T>& scratch)
@@ -48,15 +53,16 @@ class Head {
         b_(head / shape.H),
         h_(head % shape.H),
         scratch_(scratch),
+        panel_(scratch.panel),
         width_(scratch.strip.width) {}
 
   /// Clears dq and computes delta for queries [first, last).
   void prepare(int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
-      pack_row(scratch_.q, out_.y.at(b_, h_) + i * out_.y.row, shape_.size, width_);
-      pack_row(scratch_.dy, out_.dy.at(b_, h_) + i * out_.dy.row, shape_.size, width_);
-      out_.delta[head_ * shape_.Lq + i] = dot(scratch_.q, scratch_.dy, width_);
-      std::fill_n(out_.dq.at(b_, h_) + i * out_.dq.row, shape_.size, T(0));
+      pack_row(panel_.q.rows, out_.y.at(b_, h_) + i * out_.y.row, shape_.size, width_);
+      pack_row(panel_.dy.rows, out_.dy.at(b_, h_) + i * out_.dy.row, shape_.size, width_);
+      out_.delta[head_ * shape_.Lq + i] = dot(panel_.q.rows, panel_.dy.rows, width_);
+      std::fill_n(out_.dq.at(b_, h_) + i * out_.dq.row, shape_.size, S(0));
     }
   }
 
@@ -64,8 +70,8 @@ class Head {
   void clear_hidden() {
     for (int64_t j = 0; in_.mask && j < shape_.Lk; ++j) {
       if (in_.mask[b_ * shape_.Lk + j]) continue;
-      std::fill_n(head_rows(out_.dk, b_, h_)[j], shape_.size, T(0));
-      std::fill_n(head_rows(out_.dv, b_, h_)[j], shape_.size, T(0));
+      std::fill_n(head_rows(out_.dk, b_, h_)[j], shape_.size, S(0));
+      std::fill_n(head_rows(out_.dv, b_, h_)[j], shape_.size, S(0));
     }
   }
 
@@ -74,8 +80,8 @@ class Head {
     const int64_t start = index * kKeys, keys = std::min(kKeys, band_.keys() - start);
     pack_band(shape_, band_, head_rows(in_.k, b_, h_), head_rows(in_.v, b_, h_), start, keys,
               scratch_.strip);
-    for (T* rows : {scratch_.dk, scratch_.dv}) {
-      std::fill_n(rows, round_up(keys, kRows<T>) * width_, T(0));
+    for (S* rows : {scratch_.dk, scratch_.dv}) {
+      std::fill_n(rows, round_up(keys, kKeyUnit<T>) * width_, S(0));
     }
     for (int64_t panel = first_panel(start); panel < panels(); ++panel) {
       if (band_.begin(panel * kPanel<T>) >= start + keys) break;
@@ -137,21 +143,17 @@ class Head {
   }
 
   void pack_queries(int64_t first, int64_t count) {
-    pack_rows(scratch_.q, head_rows(in_.q, b_, h_), first, count, shape_.size, width_);
-    pack_rows(scratch_.dy, head_rows(out_.dy, b_, h_), first, count, shape_.size, width_);
-    transpose_panel(scratch_.q_panel, scratch_.q, count, width_);
-    transpose_panel(scratch_.dy_panel, scratch_.dy, count, width_);
-    panel_.q = scratch_.q;
-    panel_.dy = scratch_.dy;
-    panel_.q_panel = scratch_.q_panel;
-    panel_.dy_panel = scratch_.dy_panel;
+    pack_rows(panel_.q.rows, head_rows(in_.q, b_, h_), first, count, shape_.size, width_);
+    pack_rows(panel_.dy.rows, head_rows(out_.dy, b_, h_), first, count, shape_.size, width_);
+    panel_.q.turn(panel_.q.rows, count, width_);
+    panel_.dy.turn(panel_.dy.rows, count, width_);
   }
 
   void write_keys(int64_t keys) {
     const Strip<T>& strip = scratch_.strip;
-    const Rows<T> to_dk = head_rows(out_.dk, b_, h_), to_dv = head_rows(out_.dv, b_, h_);
+    const Rows<S> to_dk = head_rows(out_.dk, b_, h_), to_dv = head_rows(out_.dv, b_, h_);
     for (int64_t j = 0; j < keys; ++j) {
-      T *dk = scratch_.dk + j * width_, *dv = scratch_.dv + j * width_;
+      S *dk = scratch_.dk + j * width_, *dv = scratch_.dv + j * width_;
       if (shape_.key_scale.normalize) {
         normalization_gradient(strip.k + j * width_, shape_.size, width_, dk);
       }
@@ -165,7 +167,7 @@ class Head {
     for (int64_t j = 0; shape_.exclude_self && j < keys; ++j) {
       const int64_t i = scratch_.strip.token[j] - shape_.offset;
       if (i < 0 || i >= shape_.Lq) continue;
-      if (out_.log_sum[head_ * shape_.Lq + i] != -std::numeric_limits<T>::infinity()) continue;
+      if (out_.log_sum[head_ * shape_.Lq + i] != -std::numeric_limits<S>::infinity()) continue;
       add_row(scratch_.dv + j * width_, head_rows(out_.dy, b_, h_)[i], shape_.size);
     }
   }
@@ -176,10 +178,10 @@ class Head {
   const Band band_;
   const int64_t head_, b_, h_;
   Scratch<T>& scratch_;
+  PanelGradient<T>& panel_;
   const int64_t width_;
   Visibility<T> see_;
   PanelDropout<T> dropout_;
-  PanelGradient<T> panel_;
 };
 
 /// Heads that divide evenly among the threads are walked whole, which computes the scores once; the
@@ -213,10 +215,10 @@ void run_heads(const BandShape& shape, const BandInputs<T>& in, const VisibleKey
 
 template <class T>
 void band_backward(const BandShape& shape, const BandInputs<T>& in, HeadView<const T> y,
-                   HeadView<const T> dy, const T* log_sum, HeadView<T> dq, HeadView<T> dk,
-                   HeadView<T> dv) {
+                   HeadView<const T> dy, const Compute<T>* log_sum, HeadView<Compute<T>> dq,
+                   HeadView<Compute<T>> dk, HeadView<Compute<T>> dv) {
   const VisibleKeys keys(shape, in.mask);
-  memory::Workspace<T> delta(shape.B * shape.H * shape.Lq);
+  memory::Workspace<Compute<T>> delta(shape.B * shape.H * shape.Lq);
   const Gradients<T> out{y, dy, log_sum, delta.data(), dq, dk, dv};
   Carver measure;
   (void)Scratch<T>(measure, shape.size);
@@ -224,6 +226,7 @@ void band_backward(const BandShape& shape, const BandInputs<T>& in, HeadView<con
   memory::Workspace<std::byte> space(measure.used() * threads);
 #pragma omp parallel num_threads(threads)
   {
+    const TileScope<T> tiles;
     Carver carver(space.data() + measure.used() * omp_get_thread_num());
     Scratch<T> scratch(carver, shape.size);
     run_heads(shape, in, keys, out, scratch, omp_get_num_threads());
@@ -236,5 +239,10 @@ template void band_backward<float>(const BandShape&, const BandInputs<float>&,
 template void band_backward<double>(const BandShape&, const BandInputs<double>&,
                                     HeadView<const double>, HeadView<const double>, const double*,
                                     HeadView<double>, HeadView<double>, HeadView<double>);
+#if TENET_HAVE_AMX
+template void band_backward<bf16>(const BandShape&, const BandInputs<bf16>&, HeadView<const bf16>,
+                                  HeadView<const bf16>, const float*, HeadView<float>,
+                                  HeadView<float>, HeadView<float>);
+#endif
 
 }  // namespace tenet::detail::tiles

@@ -15,19 +15,21 @@ constexpr int64_t kPanels = 8;  // panels that share a packed strip
 /// One thread's scratch space.
 template <class T>
 struct Scratch {
+  using S = Compute<T>;
   Strip<T> strip;
-  T *rows, *queries, *scores, *step, *total;
+  T *rows, *queries;
+  S *scores, *step, *total;
   PanelState<T> state[kPanels];
   PanelDropout<T> dropout[kPanels];
   Visibility<T> see;
 
   Scratch(Carver& carver, int64_t size) {
-    strip = carve_strip<T>(carver, kKeys, size);
+    strip = carve_strip<T>(carver, kKeys, size, Sums::values);
     rows = carver.take<T>(kPanel<T> * strip.width);
     queries = carver.take<T>(kPanels * kPanel<T> * strip.width);
-    scores = carver.take<T>(kKeys * kPanel<T>);
-    step = carver.take<T>(kPanel<T> * strip.width);
-    total = carver.take<T>(kPanels * kPanel<T> * strip.width);
+    scores = carver.take<S>(kKeys * kPanel<T>);
+    step = carver.take<S>(kPanel<T> * strip.width);
+    total = carver.take<S>(kPanels * kPanel<T> * strip.width);
   }
 };
 
@@ -35,6 +37,8 @@ struct Scratch {
 /// head.
 template <class T>
 class QueryBlock {
+  using S = Compute<T>;
+
  public:
   QueryBlock(const BandShape& shape, const BandInputs<T>& in, const VisibleKeys& keys, int64_t head,
              int64_t first, int64_t last, Scratch<T>& scratch)
@@ -47,7 +51,7 @@ class QueryBlock {
         scratch_(scratch),
         width_(scratch.strip.width) {}
 
-  void run(HeadView<T> y, T* log_sum) {
+  void run(HeadView<S> y, S* log_sum) {
     pack_queries();
     const Rows<const T> k = head_rows(in_.k, head_ / shape_.H, head_ % shape_.H);
     const Rows<const T> v = head_rows(in_.v, head_ / shape_.H, head_ % shape_.H);
@@ -74,7 +78,7 @@ class QueryBlock {
       pack_rows(scratch_.rows, q, start_of(panel), count, shape_.size, width_);
       const int64_t place = panel * kPanel<T> * width_;
       transpose_panel(scratch_.queries + place, scratch_.rows, count, width_);
-      std::fill(scratch_.total + place, scratch_.total + place + kPanel<T> * width_, T(0));
+      std::fill(scratch_.total + place, scratch_.total + place + kPanel<T> * width_, S(0));
       scratch_.state[panel].clear();
       set_dropout(shape_, in_, head_, start_of(panel), scratch_.dropout[panel]);
     }
@@ -88,7 +92,7 @@ class QueryBlock {
     forward_step(scratch_.strip, scratch_.queries + place, scratch_.see, scratch_.dropout[panel],
                  state, scratch_.scores, scratch_.step);
     for (int64_t i = 0; i < count; ++i) {
-      T* total = scratch_.total + place + i * width_;
+      S* total = scratch_.total + place + i * width_;
       const Vector<T> shrink = splat(state.shrink[i]);
       for (int64_t n = 0; n < width_; n += kLanes<T>) {
         store(total + n, fma(load(total + n), shrink, load(scratch_.step + i * width_ + n)));
@@ -96,20 +100,20 @@ class QueryBlock {
     }
   }
 
-  void write(HeadView<T> y, T* log_sum) {
+  void write(HeadView<S> y, S* log_sum) {
     const int64_t b = head_ / shape_.H, h = head_ % shape_.H;
     for (int64_t i = first_; i < last_; ++i) {
       const int64_t panel = (i - first_) / kPanel<T>, lane = (i - first_) % kPanel<T>;
-      const T sum = scratch_.state[panel].sum[lane];
-      const T* total = scratch_.total + (i - first_) * width_;
-      T* to = y.at(b, h) + i * y.row;
+      const S sum = scratch_.state[panel].sum[lane];
+      const S* total = scratch_.total + (i - first_) * width_;
+      S* to = y.at(b, h) + i * y.row;
       log_sum[head_ * shape_.Lq + i] = scratch_.state[panel].top[lane] + std::log(sum);
       if (sum == 0 && band_.falls_back(i)) {
         std::copy_n(in_.v.at(b, h) + (i + shape_.offset) * in_.v.row, shape_.size, to);
         continue;
       }
-      const T share = sum == 0 ? T(0) : T(1) / sum;
-      for (int64_t n = 0; n < shape_.size; ++n) to[n] = total[n] * share + T(0);  // no -0
+      const S share = sum == 0 ? S(0) : S(1) / sum;
+      for (int64_t n = 0; n < shape_.size; ++n) to[n] = total[n] * share + S(0);  // no -0
     }
   }
 
@@ -138,7 +142,8 @@ std::vector<int64_t> cut_queries(const BandShape& shape) {
 }  // namespace
 
 template <class T>
-void band_forward(const BandShape& shape, const BandInputs<T>& in, HeadView<T> y, T* log_sum) {
+void band_forward(const BandShape& shape, const BandInputs<T>& in, HeadView<Compute<T>> y,
+                  Compute<T>* log_sum) {
   const std::vector<int64_t> cuts = cut_queries<T>(shape);
   const VisibleKeys keys(shape, in.mask);
   const int64_t blocks = static_cast<int64_t>(cuts.size()) - 1;
@@ -148,6 +153,7 @@ void band_forward(const BandShape& shape, const BandInputs<T>& in, HeadView<T> y
   memory::Workspace<std::byte> space(measure.used() * threads);
 #pragma omp parallel num_threads(threads)
   {
+    const TileScope<T> tiles;
     Carver carver(space.data() + measure.used() * omp_get_thread_num());
     Scratch<T> scratch(carver, shape.size);
 #pragma omp for collapse(2) schedule(dynamic)
@@ -164,5 +170,9 @@ template void band_forward<float>(const BandShape&, const BandInputs<float>&, He
                                   float*);
 template void band_forward<double>(const BandShape&, const BandInputs<double>&, HeadView<double>,
                                    double*);
+#if TENET_HAVE_AMX
+template void band_forward<bf16>(const BandShape&, const BandInputs<bf16>&, HeadView<float>,
+                                 float*);
+#endif
 
 }  // namespace tenet::detail::tiles

@@ -27,15 +27,17 @@ struct BandInputs {
 };
 
 /// y = softmax(scores) v and log_sum [B, H, Lq], the logarithm of the sum of exp(score); -inf where
-/// nothing is seen.
+/// nothing is seen. T is float, double, or bf16 where amx::available(): weights are then rounded to
+/// bf16, sums are f32.
 template <class T>
-void band_forward(const BandShape& shape, const BandInputs<T>& in, HeadView<T> y, T* log_sum);
+void band_forward(const BandShape& shape, const BandInputs<T>& in, HeadView<Compute<T>> y,
+                  Compute<T>* log_sum);
 
 /// The gradients of q, k and v (all overwritten) from y, log_sum and the gradient dy; the scores
-/// are computed again.
+/// are computed again. T as in band_forward().
 template <class T>
 void band_backward(const BandShape& shape, const BandInputs<T>& in, HeadView<const T> y,
-                   HeadView<const T> dy, const T* log_sum, HeadView<T> dq, HeadView<T> dk,
-                   HeadView<T> dv);
+                   HeadView<const T> dy, const Compute<T>* log_sum, HeadView<Compute<T>> dq,
+                   HeadView<Compute<T>> dk, HeadView<Compute<T>> dv);
 
 }  // namespace tenet::detail::tiles

@@ -13,8 +13,8 @@ namespace tenet::detail::tiles {
 inline constexpr int64_t kBlockPanels = 2;  // panels that share a packed strip
 
 /// Up to kBlockPanels panels of queries of one bucket, [first, last), and the keys around them,
-/// [low, high): places in the order. Blocks start at the bucket's first member, so that later
-/// positions change no earlier block's keys.
+/// [low, high): places in the order. Blocks start at the bucket's first member and their keys at a
+/// run of it, so that later positions change no earlier block's keys and sums of tiles.
 struct BucketBlock {
   int64_t bucket_begin, bucket_end, first, last, low, high;
 };
@@ -24,7 +24,7 @@ template <class T>
 int64_t block_keys(const LshShape& shape) {
   const int64_t window = std::min(shape.window, shape.L);
   const int64_t most = kBlockPanels * kPanel<T> + window * (shape.causal ? 1 : 2);
-  return std::min(most, shape.L);
+  return std::min(most + kBucketRun, shape.L);
 }
 
 /// Calls visit(block) for the blocks of every bucket that begins at a place in [from, to) of a
@@ -40,7 +40,8 @@ void visit_blocks(const LshShape& shape, const int32_t* order, int64_t from, int
     while (end < shape.L && order[end] >= 0) ++end;
     for (int64_t first = begin; first < end; first += kBlockPanels * kPanel<T>) {
       const int64_t last = std::min(first + kBlockPanels * kPanel<T>, end);
-      visit(BucketBlock{begin, end, first, last, std::max(begin, first - window),
+      const int64_t hidden = std::max<int64_t>(first - window - begin, 0);
+      visit(BucketBlock{begin, end, first, last, begin + hidden / kBucketRun * kBucketRun,
                         shape.causal ? last : std::min(end, last + window)});
     }
     begin = end;
@@ -83,30 +84,36 @@ inline void pack_block(const LshShape& shape, const Rows<const T>& q, const Rows
 
 /// Copies of a head's rows that a thread which walks the whole head keeps: rows of one head lie far
 /// apart in a [B, L, H, d] tensor, and only every H-th set of the cache would hold them. Only where
-/// `arrays` of them fit the cache.
+/// all inputs and outputs fit the cache.
 template <class T>
 class HeadCopies {
+  using S = Compute<T>;
+
  public:
-  HeadCopies(Carver& carver, const LshShape& shape, int arrays)
-      : L_(shape.L), size_(shape.size), width_(round_up(shape.size, kLanes<T>)) {
+  HeadCopies(Carver& carver, const LshShape& shape, int inputs, int outputs)
+      : L_(shape.L), size_(shape.size), width_(round_up(shape.size, kWidthUnit<T>)) {
     constexpr int64_t most = 8 << 20;
-    if (arrays * L_ * width_ * static_cast<int64_t>(sizeof(T)) > most) return;
-    rows_ = carver.take<T>(arrays * L_ * width_);
+    const auto bytes = static_cast<int64_t>(inputs * sizeof(T) + outputs * sizeof(S));
+    if (L_ * width_ * bytes > most) return;
+    inputs_ = carver.take<T>(inputs * L_ * width_);
+    outputs_ = carver.take<S>(outputs * L_ * width_);
     usable_ = true;
   }
   bool usable() const { return usable_; }
-  Rows<T> rows(int array) const { return {rows_ + array * L_ * width_, width_}; }
-  Rows<const T> copy(int array, const Rows<const T>& from) const {
-    pack_rows(rows(array).data, from, 0, L_, size_, width_);
-    return {rows(array).data, width_};
+  Rows<const T> input(int array, const Rows<const T>& from) const {
+    T* const rows = inputs_ + array * L_ * width_;
+    pack_rows(rows, from, 0, L_, size_, width_);
+    return {rows, width_};
   }
-  void write_back(int array, const Rows<T>& to) const {
-    for (int64_t i = 0; i < L_; ++i) std::copy_n(rows(array)[i], size_, to[i]);
+  Rows<S> output(int array) const { return {outputs_ + array * L_ * width_, width_}; }
+  void write_back(int array, const Rows<S>& to) const {
+    for (int64_t i = 0; i < L_; ++i) std::copy_n(output(array)[i], size_, to[i]);
   }
 
  private:
   int64_t L_, size_, width_;
-  T* rows_ = nullptr;
+  T* inputs_ = nullptr;
+  S* outputs_ = nullptr;
   bool usable_ = false;
 };
 

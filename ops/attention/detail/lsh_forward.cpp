@@ -9,16 +9,18 @@ namespace {
 /// One thread's scratch space.
 template <class T>
 struct Scratch {
+  using S = Compute<T>;
   Strip<T> strip;
-  T *queries, *scores, *step;
-  HeadCopies<T> copies;  // of q, v and y
+  T* queries;
+  S *scores, *step;
+  HeadCopies<T> copies;  // of q and v, and y
 
-  Scratch(Carver& carver, const LshShape& shape) : copies(carver, shape, 3) {
+  Scratch(Carver& carver, const LshShape& shape) : copies(carver, shape, 2, 1) {
     const int64_t keys = block_keys<T>(shape);
-    strip = carve_strip<T>(carver, keys, shape.size);
+    strip = carve_strip<T>(carver, keys, shape.size, Sums::values);
     queries = carver.take<T>(kPanel<T> * strip.width);
-    scores = carver.take<T>(round_up(keys, kRows<T>) * kPanel<T>);
-    step = carver.take<T>(kPanel<T> * strip.width);
+    scores = carver.take<S>(round_up(keys, kKeyUnit<T>) * kPanel<T>);
+    step = carver.take<S>(kPanel<T> * strip.width);
   }
 };
 
@@ -26,8 +28,10 @@ struct Scratch {
 /// position and `sum` the sum of exp(score - largest); y is not yet divided by it.
 template <class T>
 class Rounds {
+  using S = Compute<T>;
+
  public:
-  Rounds(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, T* log_sum, T* sum,
+  Rounds(const LshShape& shape, const LshInputs<T>& in, HeadView<S> y, S* log_sum, S* sum,
          Scratch<T>& scratch)
       : shape_(shape), in_(in), out_(y), log_sum_(log_sum), sum_(sum), scratch_(scratch) {}
 
@@ -37,21 +41,21 @@ class Rounds {
     q_ = head_rows(in_.q, b, h), v_ = head_rows(in_.v, b, h), y_ = head_rows(out_, b, h);
     copied_ = whole && scratch_.copies.usable();
     if (!copied_) return;
-    q_ = scratch_.copies.copy(0, q_), v_ = scratch_.copies.copy(1, v_);
-    y_ = scratch_.copies.rows(2);
+    q_ = scratch_.copies.input(0, q_), v_ = scratch_.copies.input(1, v_);
+    y_ = scratch_.copies.output(0);
   }
   void close() {
     if (!copied_) return;
-    scratch_.copies.write_back(2, head_rows(out_, head_ / shape_.H, head_ % shape_.H));
+    scratch_.copies.write_back(0, head_rows(out_, head_ / shape_.H, head_ % shape_.H));
   }
 
   /// Clears positions [first, last).
   void prepare(int64_t first, int64_t last) {
     const uint8_t* mask = in_.mask ? in_.mask + head_ / shape_.H * shape_.L : nullptr;
     for (int64_t i = first; i < last; ++i) {
-      log_sum_[head_ * shape_.L + i] = -std::numeric_limits<T>::infinity();
+      log_sum_[head_ * shape_.L + i] = -std::numeric_limits<S>::infinity();
       sum_[head_ * shape_.L + i] = 0;
-      if (mask && !mask[i]) std::fill_n(y_[i], shape_.size, T(0));
+      if (mask && !mask[i]) std::fill_n(y_[i], shape_.size, S(0));
     }
   }
 
@@ -85,8 +89,8 @@ class Rounds {
     } else if (r + 1 < shape_.R) {
       return;
     } else {
-      std::fill_n(scratch_.step, see_.count * width, T(0));
-      std::fill_n(state_.shrink, kPanel<T>, T(1));
+      std::fill_n(scratch_.step, see_.count * width, S(0));
+      std::fill_n(state_.shrink, kPanel<T>, S(1));
     }
     write(r, token);
   }
@@ -95,8 +99,8 @@ class Rounds {
     const bool done = r + 1 == shape_.R;
     for (int64_t lane = 0; lane < see_.count; ++lane) {
       const int64_t place = head_ * shape_.L + token[lane];
-      const T sum = state_.sum[lane], top = state_.top[lane];
-      T* y = y_[token[lane]];
+      const S sum = state_.sum[lane], top = state_.top[lane];
+      S* y = y_[token[lane]];
       const bool kept = sum_[place] != 0;
       sum_[place] = sum;
       log_sum_[place] = done ? top + std::log(sum) : top;
@@ -104,20 +108,20 @@ class Rounds {
         std::copy_n(v_[token[lane]], shape_.size, y);
       } else {
         update_row(y, scratch_.step + lane * scratch_.strip.width, shape_.size, kept,
-                   state_.shrink[lane], done ? T(1) / sum : T(1));
+                   state_.shrink[lane], done ? S(1) / sum : S(1));
       }
     }
   }
 
   const LshShape& shape_;
   const LshInputs<T>& in_;
-  const HeadView<T> out_;
-  T* const log_sum_;
-  T* const sum_;
+  const HeadView<S> out_;
+  S* const log_sum_;
+  S* const sum_;
   Scratch<T>& scratch_;
   int64_t head_ = 0;
   Rows<const T> q_, v_;  // of the head
-  Rows<T> y_;
+  Rows<S> y_;
   bool copied_ = false;
   Visibility<T> see_;
   PanelState<T> state_;
@@ -127,8 +131,9 @@ class Rounds {
 }  // namespace
 
 template <class T>
-void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, T* log_sum) {
-  memory::Workspace<T> sum(shape.B * shape.H * shape.L);
+void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<Compute<T>> y,
+                 Compute<T>* log_sum) {
+  memory::Workspace<Compute<T>> sum(shape.B * shape.H * shape.L);
   Carver measure;
   (void)Scratch<T>(measure, shape);
   const int threads =
@@ -136,6 +141,7 @@ void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, T
   memory::Workspace<std::byte> space(measure.used() * threads);
 #pragma omp parallel num_threads(threads)
   {
+    const TileScope<T> tiles;
     Carver carver(space.data() + measure.used() * omp_get_thread_num());
     Scratch<T> scratch(carver, shape);
     Rounds<T> rounds(shape, in, y, log_sum, sum.data(), scratch);
@@ -146,5 +152,8 @@ void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, T
 template void lsh_forward<float>(const LshShape&, const LshInputs<float>&, HeadView<float>, float*);
 template void lsh_forward<double>(const LshShape&, const LshInputs<double>&, HeadView<double>,
                                   double*);
+#if TENET_HAVE_AMX
+template void lsh_forward<bf16>(const LshShape&, const LshInputs<bf16>&, HeadView<float>, float*);
+#endif
 
 }  // namespace tenet::detail::tiles

@@ -20,6 +20,10 @@ struct HashShape {
 template <class T>
 void lsh_hash(const HashShape& shape, HeadView<const T> q, const T* rotation, int32_t* bucket);
 
+/// The places of a bucket, from its first position on, are numbered in runs of this length: the
+/// terms of one run may be added up together.
+inline constexpr int64_t kBucketRun = 32;
+
 /// The mark of the first position of a bucket, and what fills the order behind the last position.
 inline int32_t mark_first(int32_t position) { return ~position; }
 inline int32_t position_of(int32_t entry) { return entry < 0 ? ~entry : entry; }

@@ -26,12 +26,14 @@ struct LshInputs {
   AttentionDropout dropout = {};
 };
 
-/// y, and log_sum [B, H, L] over all rounds, -inf where a position sees no other.
+/// y, and log_sum [B, H, L] over all rounds, -inf where a position sees no other. T is float,
+/// double, or bf16 where amx::available(): weights are then rounded to bf16, sums are f32.
 template <class T>
-void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, T* log_sum);
+void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<Compute<T>> y,
+                 Compute<T>* log_sum);
 
 /// `q` and `own` are one row a head, the query's and its value; `k` and `v` hold the `L` positions
-/// so far, of type Kept; `seen` is [B, H, R, window], positions in rising order, then -1.
+/// so far, of type Kept; `seen` is as in LshStep.
 template <class T, class Kept>
 struct LshStepInputs {
   HeadView<const T> q, own;
@@ -41,11 +43,12 @@ struct LshStepInputs {
 
 /// The row of y that lsh_forward() gives a query which sees those positions.
 template <class T, class Kept>
-void lsh_step(const LshShape& shape, const LshStepInputs<T, Kept>& in, HeadView<T> y);
+void lsh_step(const LshShape& shape, const LshStepInputs<T, Kept>& in, HeadView<Compute<T>> y);
 
-/// The gradients of q, through queries and keys, and of v, both overwritten.
+/// The gradients of q, through queries and keys, and of v, both overwritten. T as in lsh_forward().
 template <class T>
 void lsh_backward(const LshShape& shape, const LshInputs<T>& in, HeadView<const T> y,
-                  HeadView<const T> dy, const T* log_sum, HeadView<T> dq, HeadView<T> dv);
+                  HeadView<const T> dy, const Compute<T>* log_sum, HeadView<Compute<T>> dq,
+                  HeadView<Compute<T>> dv);
 
 }  // namespace tenet::detail::tiles

@@ -10,18 +10,21 @@ namespace {
 /// One thread's scratch space.
 template <class T>
 struct Scratch {
+  using S = Compute<T>;
   Strip<T> strip;
-  T *query, *queries, *scores, *step;
+  T *query, *queries;
+  S *scores, *step;
   T *key, *values;  // rows widened from a half type
 
   Scratch(Carver& carver, const LshShape& shape) {
-    strip = carve_strip<T>(carver, shape.window, shape.size);
+    const int64_t keys = shape.window + kBucketRun;
+    strip = carve_strip<T>(carver, keys, shape.size, Sums::values);
     query = carver.take<T>(strip.width);
     queries = carver.take<T>(kPanel<T> * strip.width);
-    scores = carver.take<T>(round_up(shape.window, kRows<T>) * kPanel<T>);
-    step = carver.take<T>(kPanel<T> * strip.width);
+    scores = carver.take<S>(round_up(keys, kKeyUnit<T>) * kPanel<T>);
+    step = carver.take<S>(kPanel<T> * strip.width);
     key = carver.take<T>(shape.size);
-    values = carver.take<T>(shape.window * shape.size);
+    values = carver.take<T>(keys * shape.size);
   }
 };
 
@@ -36,14 +39,16 @@ const T* widened(const Kept* row, int64_t size, T* space) {
   }
 }
 
-/// Copies the positions that a round shows; their number.
+/// Copies the positions that a round shows, behind as many zeros as are before them; how many are.
 template <class T, class Kept>
 int64_t pack_seen(const LshShape& shape, const Rows<const Kept>& k, const Rows<const Kept>& v,
                   const int32_t* seen, Scratch<T>& scratch) {
   begin_keys(scratch.strip);
-  int64_t count = 0;
-  for (; count < shape.window && seen[count] >= 0; ++count) {
-    if (count + kPrefetchRows < shape.window && seen[count + kPrefetchRows] >= 0) {
+  const int64_t room = shape.window + kBucketRun;
+  int64_t before = 0;
+  for (; before < kBucketRun && seen[before] < 0; ++before) append_nothing(scratch.strip);
+  for (int64_t count = before; count < room && seen[count] >= 0; ++count) {
+    if (count + kPrefetchRows < room && seen[count + kPrefetchRows] >= 0) {
       prefetch_row(k[seen[count + kPrefetchRows]], shape.size);
       prefetch_row(v[seen[count + kPrefetchRows]], shape.size);
     }
@@ -52,11 +57,11 @@ int64_t pack_seen(const LshShape& shape, const Rows<const Kept>& k, const Rows<c
                seen[count], shape.key_scale);
   }
   finish_keys(scratch.strip);
-  return count;
+  return before;
 }
 
 template <class T, class Kept>
-void step_head(const LshShape& shape, const LshStepInputs<T, Kept>& in, int64_t head, T* y,
+void step_head(const LshShape& shape, const LshStepInputs<T, Kept>& in, int64_t head, Compute<T>* y,
                Scratch<T>& scratch) {
   const int64_t b = head / shape.H, h = head % shape.H, width = scratch.strip.width;
   const Rows<const Kept> k = head_rows(in.k, b, h), v = head_rows(in.v, b, h);
@@ -65,29 +70,30 @@ void step_head(const LshShape& shape, const LshStepInputs<T, Kept>& in, int64_t 
   PanelState<T> state;
   state.clear();
   for (int64_t r = 0; r < shape.R; ++r) {
-    const int32_t* seen = in.seen + (head * shape.R + r) * shape.window;
-    const int64_t count = pack_seen(shape, k, v, seen, scratch);
-    if (count == 0) continue;
+    const int32_t* seen = in.seen + (head * shape.R + r) * (shape.window + kBucketRun);
+    const int64_t first = pack_seen(shape, k, v, seen, scratch), count = scratch.strip.count;
+    if (first == count) continue;
     Visibility<T> see;
     see.count = 1;
-    see.set(0, 0, count, -1);
+    see.set(0, first, count, -1);
     see.close();
     const bool kept = state.sum[0] != 0;
     forward_step(scratch.strip, scratch.queries, see, {}, state, scratch.scores, scratch.step);
-    update_row(y, scratch.step, shape.size, kept, state.shrink[0], T(1));
+    update_row(y, scratch.step, shape.size, kept, state.shrink[0], Compute<T>(1));
   }
   if (state.sum[0] == 0) {
     std::copy_n(in.own.at(b, h), shape.size, y);
     return;
   }
-  std::fill_n(scratch.step, width, T(0));
-  update_row(y, scratch.step, shape.size, true, T(1), T(1) / state.sum[0]);
+  using S = Compute<T>;
+  std::fill_n(scratch.step, width, S(0));
+  update_row(y, scratch.step, shape.size, true, S(1), S(1) / state.sum[0]);
 }
 
 }  // namespace
 
 template <class T, class Kept>
-void lsh_step(const LshShape& shape, const LshStepInputs<T, Kept>& in, HeadView<T> y) {
+void lsh_step(const LshShape& shape, const LshStepInputs<T, Kept>& in, HeadView<Compute<T>> y) {
   Carver measure;
   (void)Scratch<T>(measure, shape);
   const int64_t heads = shape.B * shape.H;
@@ -95,6 +101,7 @@ void lsh_step(const LshShape& shape, const LshStepInputs<T, Kept>& in, HeadView<
   memory::Workspace<std::byte> space(measure.used() * threads);
 #pragma omp parallel num_threads(threads)
   {
+    const TileScope<T> tiles;
     Carver carver(space.data() + measure.used() * omp_get_thread_num());
     Scratch<T> scratch(carver, shape);
 #pragma omp for schedule(static)
@@ -112,5 +119,9 @@ template void lsh_step<float, bf16>(const LshShape&, const LshStepInputs<float, 
                                     HeadView<float>);
 template void lsh_step<float, f16>(const LshShape&, const LshStepInputs<float, f16>&,
                                    HeadView<float>);
+#if TENET_HAVE_AMX
+template void lsh_step<bf16, bf16>(const LshShape&, const LshStepInputs<bf16, bf16>&,
+                                   HeadView<float>);
+#endif
 
 }  // namespace tenet::detail::tiles

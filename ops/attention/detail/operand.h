@@ -34,6 +34,15 @@ double checked_dropout(double p, Generator* generator, uint64_t count, PhiloxKey
 
 inline const uint8_t* mask_bytes(const View& mask) { return mask.as<const uint8_t>(); }
 
+/// Whether a kernel takes bf16 operands as they are, for products of tile registers.
+inline bool by_tiles(DType dtype) { return dtype == DType::bf16 && amx::available(); }
+
+/// A (B, H, L, K) view in memory.
+template <class T>
+tiles::HeadView<T> heads_of(const View& v) {
+  return {v.as<T>(), v.strides[0], v.strides[1], v.strides[2]};
+}
+
 /// A (B, H, L, K) operand of a kernel: its own memory in f32 and f64, a workspace of floats for the
 /// half types.
 template <class T>
@@ -58,7 +67,7 @@ class Operand {
       const Strides s = contiguous_strides(view_.shape);
       return {space_->data(), s[0], s[1], s[2]};
     } else {
-      return {view_.as<T>(), view_.strides[0], view_.strides[1], view_.strides[2]};
+      return heads_of<T>(view_);
     }
   }
   tiles::HeadView<const Element> read() const {

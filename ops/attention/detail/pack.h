@@ -85,6 +85,21 @@ inline bool pack_row(T* to, const T* from, int64_t size, int64_t width) {
   return sum_lanes<T>(poison) == 0;
 }
 
+#if TENET_HAVE_AMX
+inline bool pack_row(bf16* to, const bf16* from, int64_t size, int64_t width) {
+  const __m512i exponent = _mm512_set1_epi16(0x7f80);
+  __mmask32 faulty = 0;
+  for (int64_t n = 0; n < width; n += 32) {
+    const int64_t left = std::clamp<int64_t>(size - n, 0, 32);
+    const auto lanes = static_cast<__mmask32>((uint64_t{1} << left) - 1);
+    const __m512i value = _mm512_maskz_loadu_epi16(lanes, from + n);
+    faulty |= _mm512_cmpeq_epi16_mask(_mm512_and_si512(value, exponent), exponent);
+    _mm512_storeu_si512(to + n, value);
+  }
+  return faulty == 0;
+}
+#endif
+
 /// The rows [first, first + count) of a head one after the other, padded.
 template <class T>
 inline void pack_rows(T* to, const Rows<const T>& from, int64_t first, int64_t count, int64_t size,
@@ -96,10 +111,10 @@ inline void pack_rows(T* to, const Rows<const T>& from, int64_t first, int64_t c
 }
 
 /// to[0, size) += from[0, size).
-template <class T>
-inline void add_row(T* to, const T* from, int64_t size) {
+template <class S, class T>
+inline void add_row(S* to, const T* from, int64_t size) {
   int64_t n = 0;
-  for (; n + kLanes<T> <= size; n += kLanes<T>) store(to + n, load(to + n) + load(from + n));
+  for (; n + kLanes<S> <= size; n += kLanes<S>) store(to + n, load(to + n) + load(from + n));
   for (; n < size; ++n) to[n] += from[n];
 }
 
@@ -142,18 +157,39 @@ inline void transpose_panel(T* to, const T* rows, int64_t count, int64_t width) 
   }
 }
 
+#if TENET_HAVE_AMX
+/// The same of pairs of numbers: to[k][i] = (rows[i][2k], rows[i][2k + 1]), [width / 2][kPanel]
+/// pairs, each a row of B for amx::dot().
+inline void transpose_panel(bf16* to, const bf16* rows, int64_t count, int64_t width) {
+  transpose_panel(reinterpret_cast<float*>(to), reinterpret_cast<const float*>(rows), count,
+                  width / 2);
+}
+
+/// to[r][n] = (rows[2r][n], rows[2r + 1][n]), the rows of B for amx::dot(); 0 from row `count` up
+/// to row `room`.
+inline void pair_rows(bf16* to, const bf16* rows, int64_t count, int64_t room, int64_t width) {
+  const auto row = [&](int64_t i, int64_t n) {
+    return i < count ? _mm512_loadu_si512(rows + i * width + n) : _mm512_setzero_si512();
+  };
+  for (int64_t i = 0; i < room; i += 2) {
+    for (int64_t n = 0; n < width; n += 32) {
+      amx::store_pairs(row(i, n), row(i + 1, n), to + i * width + 2 * n);
+    }
+  }
+}
+#endif
+
+/// a . b over padded rows.
+template <class A, class B>
+inline Compute<A> dot(const A* a, const B* b, int64_t width) {
+  Vector<A> sum{};
+  for (int64_t n = 0; n < width; n += kLanes<A>) sum = fma(load(a + n), load(b + n), sum);
+  return sum_lanes<Compute<A>>(sum);
+}
 /// The sum of squares of a padded row, a function of the row alone.
 template <class T>
-inline T square_sum(const T* row, int64_t width) {
-  Vector<T> sum{};
-  for (int64_t n = 0; n < width; n += kLanes<T>) sum = fma(load(row + n), load(row + n), sum);
-  return sum_lanes<T>(sum);
-}
-template <class T>
-inline T dot(const T* a, const T* b, int64_t width) {
-  Vector<T> sum{};
-  for (int64_t n = 0; n < width; n += kLanes<T>) sum = fma(load(a + n), load(b + n), sum);
-  return sum_lanes<T>(sum);
+inline Compute<T> square_sum(const T* row, int64_t width) {
+  return dot(row, row, width);
 }
 
 }  // namespace tenet::detail::tiles

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <tenet/ops/attention/detail/vector.h>
+#include <tenet/ops/detail/amx.h>
 
 namespace tenet::detail::tiles {
 
@@ -14,6 +15,25 @@ template <class T>
 inline constexpr int kPanel = 2 * kLanes<T>;
 template <class T>
 inline constexpr int kRows = kLanes<T> < 8 ? kLanes<T> : 8;
+
+/// What the width of packed rows and the number of packed keys are multiples of: for bf16, products
+/// of tile registers.
+template <class T>
+inline constexpr int kWidthUnit = std::is_same_v<T, bf16> ? amx::depth : kLanes<T>;
+template <class T>
+inline constexpr int kKeyUnit = std::is_same_v<T, bf16> ? amx::depth : kRows<T>;
+
+/// While it lives, the calling thread may use tile registers, if T's products need them.
+template <class T>
+struct TileScope {
+  TileScope() {}
+};
+#if TENET_HAVE_AMX
+template <>
+struct TileScope<bf16> {
+  amx::Tiles tiles;
+};
+#endif
 
 enum class Start { zero, add };
 

@@ -1,6 +1,8 @@
-/// Vectors of the widest size that this build's instruction set has, as GCC vector types.
+/// Vectors of the widest size that this build's instruction set has, as GCC vector types. Half types
+/// are computed with in f32: their vectors, lanes and panels are those of float.
 #pragma once
 
+#include <tenet/core/dtype.h>
 #include <tenet/ops/detail/shuffle.h>
 
 #include <cstdint>
@@ -39,18 +41,28 @@ struct VectorOf<double> {
 /// A vector of T; its comparison result and integers of the same width; one such integer; the
 /// number of lanes.
 template <class T>
-using Vector = typename VectorOf<T>::Type;
+using Vector = typename VectorOf<Compute<T>>::Type;
 template <class T>
-using IndexVector = typename VectorOf<T>::Index;
+using IndexVector = typename VectorOf<Compute<T>>::Index;
 template <class T>
-using Lane = typename VectorOf<T>::Lane;
+using Lane = typename VectorOf<Compute<T>>::Lane;
 template <class T>
-inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(Compute<T>));
 
 template <class T>
 [[gnu::always_inline]] inline Vector<T> load(const T* from) {
   Vector<T> value;
   std::memcpy(&value, from, sizeof(value));
+  return value;
+}
+/// Widened.
+[[gnu::always_inline]] inline Vector<float> load(const bf16* from) {
+  typedef uint16_t Narrow __attribute__((vector_size(kVectorBytes / 2)));
+  Narrow narrow;
+  std::memcpy(&narrow, from, sizeof(narrow));
+  const auto wide = __builtin_convertvector(narrow, IndexVector<float>) << 16;
+  Vector<float> value;
+  std::memcpy(&value, &wide, sizeof(value));
   return value;
 }
 template <class T>
