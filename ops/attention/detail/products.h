@@ -87,13 +87,16 @@ inline void panel_scores(const Strip<bf16>& keys, const bf16* rows, const bf16* 
   }
 }
 
-/// The weights of vector n of queries for the keys [key, key + 32), as a tile A: [query][key]; 0
-/// outside the range that the vector sees.
+/// The weights of vector n of queries for the keys [key, key + 32) as a tile A, [query][key], 0
+/// outside the range that the vector sees: their upper 16 bits, or what remains of them.
+template <bool upper>
 inline void weight_tile(const Visibility<bf16>& see, int n, int64_t key, const float* w, bf16* to) {
   Vector<float> pairs[amx::rows];
   const auto weights = [&](int64_t j) {
-    return j >= see.first[n] && j < see.last[n] ? load(w + j * kPanel<bf16> + n * amx::rows)
-                                                : Vector<float>{};
+    if (j < see.first[n] || j >= see.last[n]) return Vector<float>{};
+    const Vector<float> all = load(w + j * kPanel<bf16> + n * amx::rows);
+    const auto high = (Vector<float>)((IndexVector<float>)all & -0x10000);
+    return upper ? high : all - high;
   };
 #pragma GCC unroll 16
   for (int r = 0; r < amx::rows; ++r) {
@@ -107,7 +110,7 @@ inline void weight_tile(const Visibility<bf16>& see, int n, int64_t key, const f
   }
 }
 
-/// Up to four tiles of 16 columns side by side, C in the tiles 0 to 3, A in 4.
+/// Visits up to four tiles of 16 columns side by side, of `left` columns.
 template <class Visit>
 inline void four_columns(int64_t left, Visit&& visit) {
   visit.template operator()<0>();
@@ -116,20 +119,24 @@ inline void four_columns(int64_t left, Visit&& visit) {
   if (left > 3 * amx::rows) visit.template operator()<3>();
 }
 
+/// Weights count with 16 bits of their fractions, as two bf16.
 inline void weigh(const Strip<bf16>& keys, const bf16* rows, const Visibility<bf16>& see,
                   const float* w, float* o) {
   const int64_t width = keys.width, stride = width * static_cast<int64_t>(sizeof(float));
-  alignas(64) bf16 tile[amx::rows * amx::depth];
+  alignas(64) bf16 upper[amx::rows * amx::depth], lower[amx::rows * amx::depth];
   for (int n = 0; n < 2 && n * amx::rows < see.count; ++n) {
     float* const to = o + n * amx::rows * width;
     for (int64_t column = 0; column < width; column += 4 * amx::rows) {
       four_columns(width - column, [&]<int c>() { amx::zero<c>(); });
       for (int64_t j = see.first[n] - see.first[n] % amx::depth; j < see.last[n]; j += amx::depth) {
-        weight_tile(see, n, j, w, tile);
-        amx::load<4>(tile, 64);
+        weight_tile<true>(see, n, j, w, upper);
+        weight_tile<false>(see, n, j, w, lower);
+        amx::load<4>(upper, 64);
+        amx::load<5>(lower, 64);
         four_columns(width - column, [&]<int c>() {
-          amx::load<5>(rows + j * width + 2 * (column + c * amx::rows), stride);
-          amx::dot<c, 4, 5>();
+          amx::load<6>(rows + j * width + 2 * (column + c * amx::rows), stride);
+          amx::dot<c, 4, 6>();
+          amx::dot<c, 5, 6>();
         });
       }
       four_columns(width - column,
@@ -138,6 +145,7 @@ inline void weigh(const Strip<bf16>& keys, const bf16* rows, const Visibility<bf
   }
 }
 
+/// Weights are rounded to bf16.
 inline void spread(const Strip<bf16>& keys, const bf16* rows, const Visibility<bf16>& see,
                    const float* w, float* d) {
   const int64_t width = keys.width, stride = width * static_cast<int64_t>(sizeof(float));

@@ -1,5 +1,5 @@
-/// Vectors of the widest size that this build's instruction set has, as GCC vector types. Half types
-/// are computed with in f32: their vectors, lanes and panels are those of float.
+/// Vectors of the widest size that this build's instruction set has, as GCC vector types. Half
+/// types are computed with in f32: their vectors, lanes and panels are those of float.
 #pragma once
 
 #include <tenet/core/dtype.h>

@@ -3,6 +3,7 @@
 #include <tenet/core/error.h>
 #include <tenet/core/parallel.h>
 #include <tenet/ops/gemm/detail/engines.h>
+#include <tenet/ops/gemm/detail/tile_engine.h>
 
 #include <atomic>
 
@@ -185,6 +186,13 @@ void run_blocked(const Gemm& g) {
 
 template <class To>
 void run_bf16(Gemm& g) {
+#if TENET_HAVE_AMX
+  if (g.k > 0 && amx::available()) {
+    const TileEngine engine(g);
+    Run<float, To, TileEngine>{g, engine}();
+    return;
+  }
+#endif
   if (g.k > 0) {
     if (const auto engine = Bf16Engine::make(g, omp_in_parallel() ? 1 : num_threads())) {
       Run<float, To, Bf16Engine>{g, *engine}();

@@ -8,9 +8,10 @@
 ///     from left to right
 ///
 /// and integers are exact modulo 2^w. f16 is converted to f32, and rounded once at the end. bf16
-/// multiplies exactly and adds in f32 in the order of the processor's bf16 instructions within
-/// blocks of 512 k; blocks as above. A sum over the rows of a batch (a weight gradient, where k
-/// counts rows) therefore adds fixed blocks of 1,024 rows in order.
+/// multiplies exactly and adds in f32, in the order of the processor's tile registers (see
+/// ops/detail/amx.h) or else of oneDNN's bf16 kernels within blocks of 512 k; blocks as above. A
+/// sum over the rows of a batch (a weight gradient, where k counts rows) therefore adds fixed
+/// blocks of 1,024 rows in order.
 #pragma once
 
 #include <tenet/core/dtype.h>

@@ -1,0 +1,213 @@
+#include <tenet/core/parallel.h>
+#include <tenet/ops/gemm/detail/tile_engine.h>
+
+#include <array>
+
+namespace tenet::detail {
+
+#if TENET_HAVE_AMX
+
+namespace {
+
+constexpr int64_t rows = amx::rows, depth = amx::depth, tile = rows * depth;
+using Line = VectorOf<float>::Type;  // 16 pairs of bf16
+
+Shape without_repeats(const Gemm& g) {
+  Shape items;
+  for (int axis = 0; axis < g.batch.dim(); ++axis) {
+    items.push_back(g.b.batch_strides[axis] == 0 ? 1 : g.batch[axis]);
+  }
+  return items;
+}
+
+int64_t tiles_in(int64_t count, int64_t unit) { return (count + unit - 1) / unit; }
+
+__mmask32 first_lanes(int64_t count) {
+  return static_cast<__mmask32>((uint64_t{1} << std::clamp<int64_t>(count, 0, 32)) - 1);
+}
+
+/// to[i] = pairs along k of line i: (from(i, 2r), from(i, 2r + 1)) at r, 0 beyond `lines` and `k`.
+void read_lines(Strided<bf16> from, int64_t lines, int64_t k, bf16* to) {
+  if (from.column == 1) {
+    const __mmask32 lanes = first_lanes(k);
+    for (int64_t i = 0; i < rows; ++i) {
+      const __m512i line = i < lines ? _mm512_maskz_loadu_epi16(lanes, from.data + i * from.row)
+                                     : _mm512_setzero_si512();
+      _mm512_storeu_si512(to + i * depth, line);
+    }
+    return;
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < depth; ++j) {
+      to[i * depth + j] = i < lines && j < k ? *from.at(i, j).data : bf16();
+    }
+  }
+}
+
+/// to[r][i] = (from(i, 2r), from(i, 2r + 1)) where lines lie next to each other: from.row is 1.
+void read_across(Strided<bf16> from, int64_t lines, int64_t k, bf16* to) {
+  typedef uint16_t Narrow __attribute__((vector_size(32)));
+  typedef uint32_t Wide __attribute__((vector_size(64)));
+  const auto lanes = static_cast<__mmask16>(first_lanes(lines));
+  const auto read = [&](int64_t j) {
+    if (j >= k) return Wide{};
+    const auto line = (Narrow)_mm256_maskz_loadu_epi16(lanes, from.data + j * from.column);
+    return __builtin_convertvector(line, Wide);
+  };
+  for (int64_t r = 0; r < rows; ++r) {
+    _mm512_storeu_si512(to + r * depth, (__m512i)(read(2 * r) | read(2 * r + 1) << 16));
+  }
+}
+
+void transpose_tile(bf16* x) {
+  Line lines[rows];
+  transpose_square(reinterpret_cast<const float*>(x), rows, rows, lines);
+  for (int64_t r = 0; r < rows; ++r) _mm512_storeu_ps(x + r * depth, (__m512)lines[r]);
+}
+
+/// A tile of A: lines of 16 rows, pairs along k.
+void pack_a_tile(Strided<bf16> from, int64_t lines, int64_t k, bf16* to) {
+  if (from.row == 1 && from.column != 1) {
+    read_across(from, lines, k, to);
+    transpose_tile(to);
+  } else {
+    read_lines(from, lines, k, to);
+  }
+}
+
+/// C, one or two tiles high and wide: sums over `steps` tiles of k.
+template <int high, int wide>
+void tile_products(const std::array<TileRows, 2>& a, const bf16* b, int64_t b_step, int64_t steps,
+                   float* c, int64_t ldc) {
+  const int64_t c_bytes = ldc * static_cast<int64_t>(sizeof(float));
+  amx::zero<0>();
+  amx::zero<1>();
+  amx::zero<2>();
+  amx::zero<3>();
+  for (int64_t k = 0; k < steps; ++k) {
+    amx::load<4>(a[0].tiles + k * a[0].step, a[0].row_bytes);
+    amx::load<6>(b + k * b_step, 64);
+    amx::dot<0, 4, 6>();
+    if constexpr (wide == 2) {
+      amx::load<7>(b + k * b_step + tile, 64);
+      amx::dot<1, 4, 7>();
+    }
+    if constexpr (high == 2) {
+      amx::load<5>(a[1].tiles + k * a[1].step, a[1].row_bytes);
+      amx::dot<2, 5, 6>();
+    }
+    if constexpr (high == 2 && wide == 2) amx::dot<3, 5, 7>();
+  }
+  amx::store<0>(c, c_bytes);
+  if constexpr (wide == 2) amx::store<1>(c + rows, c_bytes);
+  if constexpr (high == 2) amx::store<2>(c + rows * ldc, c_bytes);
+  if constexpr (high == 2 && wide == 2) amx::store<3>(c + rows * ldc + rows, c_bytes);
+}
+
+}  // namespace
+
+TileEngine::TileEngine(Gemm& g)
+    : g_(g),
+      k_tiles_(tiles_in(g.k, depth)),
+      n_tiles_(tiles_in(g.n, rows)),
+      packed_(without_repeats(g).numel() * k_tiles_ * n_tiles_ * tile) {
+  const Shape items = without_repeats(g);
+  pack_b(items);
+  g.b.batch_strides = contiguous_strides(items);
+  for (int axis = 0; axis < items.dim(); ++axis) {
+    int64_t& stride = g.b.batch_strides[axis];
+    stride = items[axis] == 1 ? 0 : stride * k_tiles_ * n_tiles_ * tile;
+  }
+}
+
+/// Tiles of an item: [k_tiles][n_tiles].
+void TileEngine::pack_b(const Shape& items) {
+  const int64_t per_item = k_tiles_ * n_tiles_;
+  parallel_for(items.numel() * per_item, 128, [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      int64_t rest = unit / per_item;
+      const auto* item = static_cast<const bf16*>(g_.b.data);
+      for (int axis = items.dim() - 1; axis >= 0; --axis) {
+        item += rest % items[axis] * g_.b.batch_strides[axis];
+        rest /= items[axis];
+      }
+      const int64_t at = unit % per_item;
+      pack_b_tile(item, at / n_tiles_ * depth, at % n_tiles_ * rows, packed_.data() + unit * tile);
+    }
+  });
+}
+
+void TileEngine::pack_b_tile(const bf16* item, int64_t k, int64_t n, bf16* to) const {
+  const Strided<bf16> lines{item + k * g_.b.row_stride + n * g_.b.column_stride, g_.b.column_stride,
+                            g_.b.row_stride};
+  if (lines.row == 1) {
+    read_across(lines, g_.n - n, g_.k - k, to);
+  } else {
+    read_lines(lines, g_.n - n, g_.k - k, to);
+    transpose_tile(to);
+  }
+}
+
+/// Blocks of C that stay in the cache until they are finished.
+Tiling TileEngine::tiling(int threads) const {
+  constexpr int64_t elements = 16 * 1024, most_rows = 256;
+  const int64_t fitting = elements / g_.n / (2 * rows) * (2 * rows);
+  const int64_t share = g_.batch.numel() < threads ? (g_.m + threads - 1) / threads : g_.m;
+  return {std::clamp(std::min(fitting, round_up(share, 2 * rows)), 2 * rows, most_rows), g_.n};
+}
+
+/// Two rows of tiles of A, and a tile of C.
+size_t TileEngine::scratch_bytes(const Tiling&) const {
+  const int64_t steps = std::min(k_tiles_, sum_block / depth);
+  return static_cast<size_t>(2 * steps * tile) * sizeof(bf16) + 4 * rows * rows * sizeof(float);
+}
+
+TileRows TileEngine::rows_of(const GemmTask& task, int64_t row, int64_t begin, int64_t k,
+                             bf16* space) const {
+  const Strided<bf16> a{static_cast<const bf16*>(g_.a.data) + task.a_offset, g_.a.row_stride,
+                        g_.a.column_stride};
+  const int64_t lines = task.row + task.rows - row;
+  if (a.column == 1 && lines >= rows && k % depth == 0) {
+    return {a.at(row, begin).data, a.row * static_cast<int64_t>(sizeof(bf16)), depth};
+  }
+  for (int64_t j = 0; j < k; j += depth) {
+    pack_a_tile(a.at(row, begin + j), std::min(lines, rows), k - j, space + j * rows);
+  }
+  return {space, depth * sizeof(bf16), tile};
+}
+
+bool TileEngine::product(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,
+                         std::byte* scratch) const {
+  const amx::Tiles scope;
+  const int64_t steps = tiles_in(k, depth), n = task.columns;
+  auto* const a_space = reinterpret_cast<bf16*>(scratch);
+  auto* const edge = reinterpret_cast<float*>(a_space + 2 * steps * tile);
+  const bf16* b = packed_.data() + task.b_offset + begin / depth * n_tiles_ * tile;
+  for (int64_t i = 0; i < task.rows; i += 2 * rows) {
+    const bool high = i + rows < task.rows;
+    const TileRows upper = rows_of(task, task.row + i, begin, k, a_space);
+    const TileRows lower =
+        high ? rows_of(task, task.row + i + rows, begin, k, a_space + steps * tile) : upper;
+    for (int64_t j = 0; j < n; j += 2 * rows) {
+      const bool wide = j + rows < n, whole = j + (wide ? 2 : 1) * rows <= n;
+      float* const at = c + i * ldc + j;
+      const int64_t ld = whole ? ldc : 2 * rows;
+      float* const to = whole ? at : edge;
+      const auto run = [&]<int up, int across>() {
+        tile_products<up, across>({upper, lower}, b + j * depth, n_tiles_ * tile, steps, to, ld);
+      };
+      if (high && wide) run.template operator()<2, 2>();
+      if (high && !wide) run.template operator()<2, 1>();
+      if (!high && wide) run.template operator()<1, 2>();
+      if (!high && !wide) run.template operator()<1, 1>();
+      for (int64_t line = 0; !whole && line < std::min(2 * rows, task.rows - i); ++line) {
+        std::copy_n(edge + line * ld, n - j, at + line * ldc);
+      }
+    }
+  }
+  return true;
+}
+
+#endif
+
+}  // namespace tenet::detail
