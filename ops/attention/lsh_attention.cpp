@@ -84,10 +84,16 @@ tiles::LshShape shape_of(const View& qk, const View& order, const LshPlan& plan)
 }
 
 void lsh_hash_cpu(View bucket, View qk, View rotations, const std::vector<int64_t>& factors) {
+  const tiles::HashShape shape{qk.shape[0], qk.shape[1],     qk.shape[2],
+                               qk.shape[3], bucket.shape[2], factors};
+#if TENET_HAVE_AMX
+  if (by_tiles(qk.dtype)) {
+    return tiles::lsh_hash<bf16>(shape, heads_of<const bf16>(qk), rotations.as<const float>(),
+                                 bucket.as<int32_t>());
+  }
+#endif
   dispatch(FloatTypes{}, qk.dtype, "lsh_hash", [&]<class T>() {
     const Operand<T> rows(qk, Operand<T>::Use::in);
-    const tiles::HashShape shape{qk.shape[0], qk.shape[1],     qk.shape[2],
-                                 qk.shape[3], bucket.shape[2], factors};
     tiles::lsh_hash<Compute<T>>(shape, rows.read(), rotations.as<const Compute<T>>(),
                                 bucket.as<int32_t>());
   });

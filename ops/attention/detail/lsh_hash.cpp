@@ -15,14 +15,16 @@ struct Best {
   Vector<T> high[2], low[2];
   IndexVector<T> high_at[2], low_at[2];
 
+  using S = Compute<T>;
+
   Best() {
     for (int n = 0; n < 2; ++n) {
-      high[n] = splat(-std::numeric_limits<T>::infinity());
-      low[n] = splat(std::numeric_limits<T>::infinity());
+      high[n] = splat(-std::numeric_limits<S>::infinity());
+      low[n] = splat(std::numeric_limits<S>::infinity());
       high_at[n] = low_at[n] = IndexVector<T>{};
     }
   }
-  void take(const T* z, int64_t column) {
+  void take(const S* z, int64_t column) {
     const IndexVector<T> at = splat_index<T>(column);
     for (int n = 0; n < 2; ++n) {
       const Vector<T> value = load(z + n * kLanes<T>);
@@ -41,6 +43,16 @@ struct Best {
     }
   }
 };
+
+/// Columns of a rotation that lie together.
+template <class T>
+constexpr int64_t kGroup = std::is_same_v<T, bf16> ? amx::rows : kRows<T>;
+
+/// How many elements pack_rotation() writes.
+template <class T>
+constexpr int64_t rotation_room(int64_t width, int64_t columns) {
+  return (std::is_same_v<T, bf16> ? 2 : 1) * round_up(columns, kGroup<T>) * width;
+}
 
 /// The columns of one head's rotation [size, columns] in groups of kRows, [group][size][kRows], the
 /// last one filled up with zeros: what a product reads lies together.
@@ -70,19 +82,65 @@ const T* rotate(const T* rotation, int64_t first, int64_t count, int64_t size, c
   return z + (first - begin) * P;
 }
 
+#if TENET_HAVE_AMX
+
+/// The same as two bf16 each, the upper 16 bits and what remains: in groups of 16 columns [2][16]
+/// [width].
+void pack_rotation(const float* rotation, int64_t size, int64_t columns, bf16* to) {
+  const int64_t width = round_up(size, amx::depth), half = amx::rows * width;
+  std::fill_n(to, rotation_room<bf16>(width, columns), bf16());
+  for (int64_t c = 0; c < columns; ++c) {
+    bf16* const upper = to + c / amx::rows * 2 * half + c % amx::rows * width;
+    for (int64_t k = 0; k < size; ++k) {
+      const float all = rotation[k * columns + c];
+      upper[k] = bf16(all);
+      upper[k + half] = bf16(all - static_cast<float>(upper[k]));
+    }
+  }
+}
+
+const float* rotate(const bf16* rotation, int64_t first, int64_t count, int64_t size,
+                    const bf16* panel, float* z) {
+  constexpr int64_t P = kPanel<bf16>, z_row = P * sizeof(float);
+  const int64_t width = round_up(size, amx::depth), half = amx::rows * width;
+  const int64_t stride = width * static_cast<int64_t>(sizeof(bf16));
+  const int64_t begin = first - first % amx::rows;
+  for (int64_t c = begin; c < first + count; c += amx::rows) {
+    const bf16* upper = rotation + 2 * c * width;
+    amx::zero<0>();
+    amx::zero<1>();
+    for (int64_t k = 0; k < width; k += amx::depth) {
+      amx::load<2>(upper + k, stride);
+      amx::load<3>(upper + half + k, stride);
+      amx::load<4>(panel + k * P, z_row);
+      amx::load<5>(panel + k * P + amx::depth, z_row);
+      amx::dot<0, 2, 4>();
+      amx::dot<1, 2, 5>();
+      amx::dot<0, 3, 4>();
+      amx::dot<1, 3, 5>();
+    }
+    amx::store<0>(z + (c - begin) * P, z_row);
+    amx::store<1>(z + (c - begin) * P + amx::rows, z_row);
+  }
+  return z + (first - begin) * P;
+}
+
+#endif
+
 constexpr int64_t kColumns = 256;  // columns of z held at a time
 
 /// One thread's scratch space.
 template <class T>
 struct Scratch {
-  T *rows, *panel, *z, *rotation;
+  T *rows, *panel, *rotation;
+  Compute<T>* z;
   int64_t head = -1;  // whose rotation it holds
 
   Scratch(Carver& carver, int64_t width, int64_t columns) {
     rows = carver.take<T>(kPanel<T> * width);
     panel = carver.take<T>(kPanel<T> * width);
-    z = carver.take<T>((kColumns + 2 * kRows<T>)*kPanel<T>);
-    rotation = carver.take<T>(round_up(columns, kRows<T>) * width);
+    z = carver.take<Compute<T>>((kColumns + 2 * kGroup<T>)*kPanel<T>);
+    rotation = carver.take<T>(rotation_room<T>(width, columns));
   }
 };
 
@@ -93,7 +151,8 @@ void factor_index(int64_t start, int64_t columns, int64_t size, const Scratch<T>
   Best<T> best;
   for (int64_t first = 0; first < columns; first += kColumns) {
     const int64_t count = std::min(kColumns, columns - first);
-    const T* z = rotate(scratch.rotation, start + first, count, size, scratch.panel, scratch.z);
+    const Compute<T>* z =
+        rotate(scratch.rotation, start + first, count, size, scratch.panel, scratch.z);
     for (int64_t c = 0; c < count; ++c) best.take(z + c * kPanel<T>, first + c);
   }
   best.write(columns, index);
@@ -124,8 +183,9 @@ void hash_panel(const HashShape& shape, int64_t first, int64_t count, const Scra
 }  // namespace
 
 template <class T>
-void lsh_hash(const HashShape& shape, HeadView<const T> q, const T* rotation, int32_t* bucket) {
-  const int64_t width = round_up(shape.size, kLanes<T>);
+void lsh_hash(const HashShape& shape, HeadView<const T> q, const Compute<T>* rotation,
+              int32_t* bucket) {
+  const int64_t width = round_up(shape.size, kWidthUnit<T>);
   int64_t columns = 0;
   for (const int64_t factor : shape.factors) columns += shape.R * (factor / 2);
   Carver measure;
@@ -135,6 +195,7 @@ void lsh_hash(const HashShape& shape, HeadView<const T> q, const T* rotation, in
   const int64_t panels = (shape.L + kPanel<T> - 1) / kPanel<T>;
 #pragma omp parallel num_threads(threads)
   {
+    const TileScope<T> tiles;
     Carver carver(space.data() + measure.used() * omp_get_thread_num());
     Scratch<T> scratch(carver, width, columns);
 #pragma omp for collapse(2) schedule(static)
@@ -156,5 +217,8 @@ void lsh_hash(const HashShape& shape, HeadView<const T> q, const T* rotation, in
 
 template void lsh_hash<float>(const HashShape&, HeadView<const float>, const float*, int32_t*);
 template void lsh_hash<double>(const HashShape&, HeadView<const double>, const double*, int32_t*);
+#if TENET_HAVE_AMX
+template void lsh_hash<bf16>(const HashShape&, HeadView<const bf16>, const float*, int32_t*);
+#endif
 
 }  // namespace tenet::detail::tiles

@@ -17,8 +17,10 @@ struct HashShape {
 /// bucket [B, H, R, L] = a_0 + f_0 (a_1 + f_1 (a_2 + ...)), a_j = argmax(concat(z, -z)), first
 /// index on ties, over factor j's f_j / 2 columns of z = q . rotation; rotation is [H, size, R,
 /// sum(factors) / 2].
+/// T is float, double, or bf16 where amx::available(): rotations then count with 16 bits.
 template <class T>
-void lsh_hash(const HashShape& shape, HeadView<const T> q, const T* rotation, int32_t* bucket);
+void lsh_hash(const HashShape& shape, HeadView<const T> q, const Compute<T>* rotation,
+              int32_t* bucket);
 
 /// The places of a bucket, from its first position on, are numbered in runs of this length: the
 /// terms of one run may be added up together.
