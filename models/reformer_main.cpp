@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   tenet::commands::add_generate(app);
   tenet::commands::add_info(app);
   tenet::commands::add_score(app);
+  tenet::commands::add_bench(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,4 +1,4 @@
-"""The step of training_step.cpp in reformer-pytorch: forward, backward, Adam on random bytes, as a line of JSON."""
+"""The step of `reformer bench step` in reformer-pytorch: forward, backward, Adam on random bytes, as a line of JSON."""
 import argparse
 import json
 import statistics

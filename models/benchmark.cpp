@@ -1,0 +1,254 @@
+#include <fmt/format.h>
+
+#include <tenet/core/autograd.h>
+#include <tenet/core/memory.h>
+#include <tenet/core/parallel.h>
+#include <tenet/core/reversible.h>
+#include <tenet/core/trace.h>
+#include <tenet/models/benchmark.h>
+#include <tenet/models/detail/run.h>
+#include <tenet/models/generation.h>
+#include <tenet/models/reformer.h>
+#include <tenet/ops/creation.h>
+#include <tenet/optim/adam.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <utility>
+
+namespace tenet {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t first_token = 2, end_of_tokens = 258;  // the bytes
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// A line of /proc/self/status in bytes.
+int64_t process_bytes(const std::string& key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(key + ":")) return std::stoll(line.substr(key.size() + 1)) * 1024;
+  }
+  return 0;
+}
+
+void reset_high_water_mark() { std::ofstream("/proc/self/clear_refs") << "5"; }
+
+class Step {
+ public:
+  explicit Step(const StepBenchmarkOptions& options)
+      : dtype_(detail::autocast_of(options.model.dtype)),
+        model_(benchmark_config(options.model, options.length)),
+        optimizer_(model_.parameters(), {.learning_rate = 1e-4}) {
+    model_.set_reversible(options.reversible);
+  }
+
+  double operator()(int64_t batch, int64_t length) {
+    const Clock::time_point start = Clock::now();
+    const Autocast scope(dtype_);
+    const Tensor tokens = randint({batch, length}, first_token, end_of_tokens, generator_);
+    const Tensor targets = randint({batch, length}, first_token, end_of_tokens, generator_);
+    backward(model_.loss(tokens, targets));
+    optimizer_.step();
+    optimizer_.clear_grad();
+    return seconds_since(start);
+  }
+
+ private:
+  std::optional<DType> dtype_;
+  Reformer model_;
+  optim::Adam optimizer_;
+  Generator generator_{1};
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+std::vector<ProfileLine> profile_of(const trace::Trace& trace, double step_seconds) {
+  std::map<std::string, ProfileLine> by_name;
+  double rest = step_seconds;
+  for (const trace::Span& span : trace.spans()) {
+    if (span.kind != trace::Kind::kernel) continue;
+    ProfileLine& line = by_name[span.name];
+    line.name = span.name;
+    ++line.calls;
+    line.seconds += (span.end - span.begin) * 1e-6;
+    rest -= (span.end - span.begin) * 1e-6;
+  }
+  std::vector<ProfileLine> lines{{"between kernels", 1, rest}};
+  for (auto& [name, line] : by_name) lines.push_back(std::move(line));
+  std::sort(lines.begin(), lines.end(),
+            [](const ProfileLine& a, const ProfileLine& b) { return a.seconds > b.seconds; });
+  return lines;
+}
+
+nlohmann::ordered_json model_json(const BenchmarkModel& model) {
+  nlohmann::ordered_json json;
+  json["layers"] = model.layers;
+  json["d_model"] = model.d_model;
+  json["heads"] = model.heads;
+  json["d_ff"] = model.d_ff;
+  json["attention"] = model.attention;
+  json["hashes"] = model.hashes;
+  json["chunk"] = model.chunk;
+  json["residual"] = model.residual;
+  json["dtype"] = model.dtype;
+  json["threads"] = num_threads();
+  return json;
+}
+
+}  // namespace
+
+ReformerConfig benchmark_config(const BenchmarkModel& model, int64_t length) {
+  ReformerConfig config =
+      new_reformer_config(model.layers, model.d_model, model.heads, model.d_ff, length);
+  config.attn_layers = parse_attention(model.attention, model.layers);
+  config.local_attn_chunk_length = config.lsh_attn_chunk_length = model.chunk;
+  config.num_buckets = num_buckets_for(length, model.chunk);
+  config.num_hashes = config.evaluation_hashes = model.hashes;
+  config.residual = model.residual;
+  return config;
+}
+
+StepBenchmark benchmark_step(const StepBenchmarkOptions& options) {
+  check(options.steps >= 1, "bench: {} timed steps; at least 1 is needed", options.steps);
+  check(options.batch >= 1 && options.length >= 1,
+        "bench: batch {} and length {} must be at least 1", options.batch, options.length);
+  StepBenchmark result;
+  Step step(options);
+  step(1, std::min<int64_t>(64, options.length));
+  result.idle_rss_bytes = process_bytes("VmRSS");
+  memory::reset_peak();
+  reset_high_water_mark();
+  detail::reversible_counters() = {};
+  step(options.batch, options.length);
+  result.releases = detail::reversible_counters().releases;
+  result.rebuilds = detail::reversible_counters().rebuilds;
+  for (int64_t i = 0; i < options.steps; ++i) {
+    result.seconds.push_back(step(options.batch, options.length));
+  }
+  const auto tokens = options.batch * options.length;
+  result.step_seconds = median(result.seconds);
+  result.tokens_per_second = static_cast<double>(tokens) / result.step_seconds;
+  const memory::Stats all = memory::stats(Device::cpu());
+  result.peak_bytes = all.peak, result.reserved_bytes = all.reserved;
+  result.activation_peak_bytes = memory::stats(Device::cpu(), memory::Category::working).peak;
+  result.peak_rss_bytes = process_bytes("VmHWM");
+  result.rss_above_idle_bytes = result.peak_rss_bytes - result.idle_rss_bytes;
+  const ReformerConfig config = benchmark_config(options.model, options.length);
+  result.dense_flops = dense_flops(config, tokens, options.reversible);
+  if (options.profile) {
+    trace::Trace trace = trace::record();
+    const double seconds = step(options.batch, options.length);
+    trace.stop();
+    result.profile = profile_of(trace, seconds);
+  }
+  return result;
+}
+
+double dense_flops(const ReformerConfig& c, int64_t tokens, bool reversible) {
+  const double width = static_cast<double>(c.num_attention_heads * c.attention_head_size);
+  const auto model = static_cast<double>(c.hidden_size), rows = static_cast<double>(tokens);
+  double weights = 0;
+  for (const AttentionKind kind : c.attn_layers) {
+    weights += (kind == AttentionKind::lsh ? 3 : 4) * model * width;
+    weights += 2 * model * static_cast<double>(c.feed_forward_size);
+  }
+  const double head = 2 * model * static_cast<double>(c.vocab_size);
+  return 2 * rows * (weights * (reversible ? 4 : 3) + head * 3);
+}
+
+std::string profile_table(const StepBenchmark& result) {
+  std::string text;
+  double total = 0;
+  for (const ProfileLine& line : result.profile) total += line.seconds;
+  for (const ProfileLine& line : result.profile) {
+    if (text.empty())
+      text = fmt::format("{:<28}{:>8}{:>12}{:>9}\n", "kernel", "calls", "ms", "share");
+    text += fmt::format("{:<28}{:>8}{:>12.3f}{:>8.1f}%", line.name, line.calls, line.seconds * 1e3,
+                        100 * line.seconds / total);
+    if (line.name == "matmul") {
+      text += fmt::format("  {:.0f} GFLOP/s", result.dense_flops / line.seconds * 1e-9);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string to_json(const StepBenchmarkOptions& options, const StepBenchmark& result) {
+  nlohmann::ordered_json json = model_json(options.model);
+  json["length"] = options.length;
+  json["batch"] = options.batch;
+  json["reversible"] = options.reversible ? "on" : "off";
+  json["tokens_per_second"] = result.tokens_per_second;
+  json["step_seconds"] = result.step_seconds;
+  json["all_step_seconds"] = result.seconds;
+  json["peak_bytes"] = result.peak_bytes;
+  json["activation_peak_bytes"] = result.activation_peak_bytes;
+  json["reserved_bytes"] = result.reserved_bytes;
+  json["peak_rss_bytes"] = result.peak_rss_bytes;
+  json["idle_rss_bytes"] = result.idle_rss_bytes;
+  json["rss_above_idle_bytes"] = result.rss_above_idle_bytes;
+  json["releases"] = result.releases;
+  json["rebuilds"] = result.rebuilds;
+  json["dense_flops"] = result.dense_flops;
+  for (const ProfileLine& line : result.profile) {
+    json["profile"].push_back(
+        {{"name", line.name}, {"calls", line.calls}, {"seconds", line.seconds}});
+  }
+  return json.dump();
+}
+
+GenerationBenchmark benchmark_generation(const GenerationBenchmarkOptions& options) {
+  check(options.tokens >= 2, "bench: {} tokens to draw; at least 2 are needed", options.tokens);
+  Reformer model(benchmark_config(options.model, options.context + options.tokens));
+  const Autocast scope(detail::autocast_of(options.model.dtype));
+  Generator generator(1);
+  std::vector<std::vector<int64_t>> prompts;
+  for (int64_t row = 0; row < options.batch; ++row) {
+    prompts.push_back(
+        randint({options.context}, first_token, end_of_tokens, generator).to_vector<int64_t>());
+  }
+  GenerationBenchmark result;
+  Clock::time_point start = Clock::now();
+  bool first = true;
+  generate(model, prompts,
+           {.tokens = options.tokens,
+            .temperature = 0,
+            .range = {first_token, end_of_tokens - first_token},
+            .cache = options.cache},
+           generator, [&](int64_t, int64_t) {
+             if (std::exchange(first, false)) {
+               result.prompt_seconds = seconds_since(start);
+               start = Clock::now();
+             }
+             return true;
+           });
+  result.rest_seconds = seconds_since(start);
+  result.tokens_per_second =
+      static_cast<double>(options.batch * (options.tokens - 1)) / result.rest_seconds;
+  return result;
+}
+
+std::string to_json(const GenerationBenchmarkOptions& options, const GenerationBenchmark& result) {
+  nlohmann::ordered_json json = model_json(options.model);
+  json["context"] = options.context;
+  json["batch"] = options.batch;
+  json["cache"] = options.cache;
+  json["prompt_seconds"] = result.prompt_seconds;
+  json["tokens_per_second"] = result.tokens_per_second;
+  return json.dump();
+}
+
+}  // namespace tenet
