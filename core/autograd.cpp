@@ -223,6 +223,7 @@ Tensors Walk::call(Visit& visit) {
         "{}: has no second derivative; use it without create_graph", node.name());
   const detail::TraceSpan span(trace::Kind::backward, node.name(), &node);
   const detail::GivenGradients given(visit.grads);
+  node.set_last_walk(!options_.retain_graph);
   Tensors gradients = node.backward(visit.grads);
   check(gradients.size() == node.edges().size(), "{}: backward returned {} gradients for {} inputs",
         node.name(), gradients.size(), node.edges().size());

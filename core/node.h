@@ -141,6 +141,9 @@ class Node : public detail::Disposable, public std::enable_shared_from_this<Node
   bool needs_grad(size_t input) const { return input < edges_.size() && bool(edges_[input]); }
   /// Whether what it saved was freed, so that it cannot run again.
   bool released() const { return released_; }
+  /// Whether the walk that runs backward() frees what the node saved right afterwards.
+  bool last_walk() const { return last_walk_; }
+  void set_last_walk(bool last) { last_walk_ = last; }
   /// In anomaly mode: the inputs at the time of recording, in words.
   const std::string& origin() const { return origin_; }
 
@@ -156,7 +159,7 @@ class Node : public detail::Disposable, public std::enable_shared_from_this<Node
   uint64_t sequence_ = 0;
   std::vector<Edge> edges_;
   std::vector<OutputInfo> outputs_;
-  bool released_ = false;
+  bool released_ = false, last_walk_ = false;
   std::string origin_;
 };
 

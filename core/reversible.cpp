@@ -109,6 +109,12 @@ constexpr bool verify_always = true;
 
 }  // namespace
 
+void done_with(const ReversibleFunction& f, const Tensor& y) {
+  const auto* node = dynamic_cast<const ReversibleNode*>(detail::ReplayedNode::current());
+  if (node && &node->restorer->function() == &f)
+    node->restorer->release_output(y, node->last_walk());
+}
+
 InverseAndGrad ReversibleFunction::inverse_and_grad(const Tensors& y, const Tensors& dy) {
   InverseAndGrad result;
   {
@@ -302,6 +308,15 @@ void Restorer::withdraw() noexcept {
 void Restorer::release_inputs() noexcept {
   for (Input& input : inputs_) {
     if (input.storage) input.storage->let_go();
+  }
+}
+
+void Restorer::release_output(const Tensor& y, bool last) noexcept {
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const bool same = outputs_[i].defined() && outputs_[i].storage() == y.body().storage.get();
+    if (!same || aliases_input_[i]) continue;
+    outputs_[i].storage()->let_go(1);
+    if (last) outputs_[i].storage()->give_up();
   }
 }
 

@@ -79,6 +79,10 @@ struct ReplayGrad {
 /// are moved in are freed before the walk.
 ReplayGrad replay_grad(Tensors ys, Tensors dys, const Tensors& xs);
 
+/// For use inside inverse_and_grad() of `f`: `y`, one of its arguments, is not read any more, and
+/// its bytes may go before the function returns. Does nothing where another function called it.
+void done_with(const ReversibleFunction& f, const Tensor& y);
+
 /// dst[i] += src[i] for gradients that may be undefined.
 void add_gradients(Tensors& dst, const Tensors& src);
 
@@ -99,6 +103,9 @@ class Restorer : public Disposable, public std::enable_shared_from_this<Restorer
   Shape shape_of(const Storage& storage) const;
   ReplayRecord& record() { return record_; }
   std::vector<Saved>& outputs() { return outputs_; }
+  /// Lets an output's bytes go although its one user still holds it; for good, if this is the
+  /// `last` walk that needs them.
+  void release_output(const Tensor& y, bool last) noexcept;
   ReversibleFunction& function() { return *f_; }
 
   /// Keeps `y` for inverse(). One that `aliases_input` is also an output of an earlier node, which

@@ -66,19 +66,25 @@ std::shared_ptr<Restorer> Storage::forget_restorer() {
   return std::exchange(restorer_, nullptr);
 }
 
-void Storage::release_if_unused() {
+void Storage::release_if_unused(int given_up) {
   memory::Buffer freed;
   const std::lock_guard lock(waiting().mutex);
-  if (!restorer_ || !data_ || restored_ || users() > 0 || savers() > 0) return;
+  if (!restorer_ || !data_ || restored_ || users() > given_up || savers() > 0) return;
   freed = std::move(buffer_);
   data_ = nullptr;
   ++reversible_counters().releases;
   if (tracer) trace_release(restorer_->name(), restorer_->shape_of(*this), bytes_);
 }
 
-void Storage::let_go() {
+void Storage::let_go(int given_up) {
   restored_ = false;
-  release_if_unused();
+  release_if_unused(given_up);
+}
+
+void Storage::give_up() {
+  if (restorer_ || external_ || users() > 1 || savers() > 0) return;
+  buffer_ = memory::Buffer();
+  data_ = nullptr;
 }
 
 void Storage::restore_from(Storage& source) {

@@ -56,10 +56,13 @@ class Storage {
   const std::shared_ptr<Restorer>& restorer() const { return restorer_; }
   /// Withdraws the permission; returns the restorer for disposal.
   std::shared_ptr<Restorer> forget_restorer();
-  /// Frees the bytes if they may go now.
-  void release_if_unused();
+  /// Frees the bytes if they may go now: if nobody needs them but `given_up` users, who do not.
+  void release_if_unused(int given_up = 0);
   /// Ends the hold that restoring put on the bytes; frees them if they may go now.
-  void let_go();
+  void let_go(int given_up = 0);
+  /// Frees the bytes for good if one user at most is left, who does not need them. Nothing can
+  /// rebuild them.
+  void give_up();
   /// Puts rebuilt bytes in place, where they stay until let_go(). `source` must have one holder and
   /// the same size.
   void restore_from(Storage& source);

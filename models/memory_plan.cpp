@@ -2,6 +2,7 @@
 
 #include <tenet/models/memory_plan.h>
 #include <tenet/models/progress.h>
+#include <tenet/models/reformer.h>
 
 #include <algorithm>
 
@@ -31,10 +32,11 @@ int64_t attention_bytes(const ReformerConfig& c, AttentionKind kind, int64_t row
   return word * rows * (wide + 3 * rounds * c.num_attention_heads) + score_bytes(c, kind, rows);
 }
 
-/// The same for the feed-forward block, whose inner width counts for one chunk of positions only.
-int64_t feed_forward_bytes(const ReformerConfig& c, int64_t rows) {
-  const int64_t chunk =
-      c.chunk_size_feed_forward > 0 ? std::min(c.chunk_size_feed_forward, rows) : rows;
+/// The same for the feed-forward block, whose inner width counts for one chunk of positions only;
+/// `at_once` are differentiated together.
+int64_t feed_forward_bytes(const ReformerConfig& c, int64_t rows, int64_t at_once) {
+  const int64_t chunk = std::min(
+      at_once, c.chunk_size_feed_forward > 0 ? std::min(c.chunk_size_feed_forward, rows) : rows);
   return word * (5 * rows * c.hidden_size + 4 * chunk * c.feed_forward_size);
 }
 
@@ -53,10 +55,10 @@ MemoryPlan plan_memory(const ReformerConfig& config, int64_t parameters, int64_t
   plan.optimizer = static_cast<int64_t>(static_cast<double>(word * parameters) * optimizer_floats);
   plan.streams = 4 * stream;
   for (AttentionKind kind : config.attn_layers) {
+    const int64_t attention = attention_bytes(config, kind, rows);
     const int64_t layer =
-        std::max(attention_bytes(config, kind, rows), feed_forward_bytes(config, rows));
-    const int64_t kept =
-        (attention_bytes(config, kind, rows) + feed_forward_bytes(config, rows)) / 2;
+        std::max(attention, feed_forward_bytes(config, rows, Reformer::feed_forward_rows));
+    const int64_t kept = (attention + feed_forward_bytes(config, rows, rows)) / 2;
     plan.layers = reversible ? std::max(plan.layers, layer) : plan.layers + kept;
   }
   plan.head = 10 * stream + word * 1024 * config.vocab_size;

@@ -133,7 +133,8 @@ void Reformer::add_layer(int64_t index, Generator& generator) {
   const auto add = [&](auto attention) {
     using Block = AttentionBlock<decltype(attention)>;
     layers_->add(std::make_shared<Block>(c, std::move(attention)),
-                 std::make_shared<FeedForwardBlock>(c, generator), "attention", "feed_forward");
+                 std::make_shared<FeedForwardBlock>(c, generator), "attention", "feed_forward",
+                 feed_forward_rows);
   };
   const double std = c.initializer_range;
   const nn::AttentionPreset preset = nn::parse_attention_preset(c.lsh_preset);

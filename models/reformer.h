@@ -44,6 +44,10 @@ struct ReformerCall {
 /// It predicts each token from those before it (is_decoder), or from all.
 class Reformer : public nn::Module {
  public:
+  /// How many positions pass through a feed-forward part at a time: what they keep there fits the
+  /// cache, and gradients of weights are added up in blocks of as many (Note [Order of products]).
+  static constexpr int64_t feed_forward_rows = 1024;
+
   /// Random weights drawn from `config.seed`. Error: config.validate()'s.
   explicit Reformer(const ReformerConfig& config);
 

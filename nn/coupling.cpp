@@ -2,7 +2,11 @@
 #include <tenet/core/trace.h>
 #include <tenet/nn/coupling.h>
 #include <tenet/ops/arithmetic.h>
+#include <tenet/ops/concatenate.h>
 #include <tenet/ops/stream.h>
+#include <tenet/ops/views.h>
+
+#include <utility>
 
 namespace tenet::nn {
 namespace {
@@ -17,20 +21,36 @@ void check_streams(const Tensors& x, const std::string& name) {
 }  // namespace
 
 AdditiveCoupling::AdditiveCoupling(Function f, Function g, std::string name,
-                                   const std::string& f_name, const std::string& g_name)
+                                   const std::string& f_name, const std::string& g_name,
+                                   int64_t g_rows)
     : name_(std::move(name)),
       f_{std::move(f), name_ + "." + f_name, 0},
-      g_{std::move(g), name_ + "." + g_name, 1} {
+      g_{std::move(g), name_ + "." + g_name, 1, g_rows} {
   check(f_.function && g_.function, "{}: a function is empty", name_);
+  check(g_rows >= 0, "{}: {} rows at a time; give 0 for all", g_.name, g_rows);
 }
 
-Tensor AdditiveCoupling::Part::operator()(const Tensor& x) const {
-  const ReplaySection part(section);
+Tensors AdditiveCoupling::Part::pieces(const Tensor& x) const {
+  const int64_t count = x.dim() < 2 || x.numel() == 0 ? 0 : x.numel() / x.size(-1);
+  if (rows == 0 || count <= rows) return {x};
+  std::vector<int64_t> sizes(static_cast<size_t>(count / rows), rows);
+  if (count % rows > 0) sizes.push_back(count % rows);
+  return split(reshape(x, {count, x.size(-1)}), sizes, 0);
+}
+
+Tensor AdditiveCoupling::Part::on_piece(size_t number, const Tensor& x) const {
+  const ReplaySection part(section), piece(static_cast<int>(number));
   const trace::Scope scope(name);
   Tensor y = function(x.dtype() == DType::fixed32 ? decode(x) : x);
   check(y.shape() == x.shape(), "{}: the function gives shape {} for a stream of shape {}", name,
         y.shape(), x.shape());
   return y;
+}
+
+Tensor AdditiveCoupling::Part::operator()(const Tensor& x) const {
+  Tensors parts = pieces(x);
+  for (size_t i = 0; i < parts.size(); ++i) parts[i] = on_piece(i, parts[i]);
+  return parts.size() == 1 ? parts[0] : reshape(concatenate(parts, 0), x.shape());
 }
 
 Tensor AdditiveCoupling::Part::add_to(const Tensor& stream, const Tensor& x) const {
@@ -58,32 +78,52 @@ Tensors AdditiveCoupling::inverse(const Tensors& y) {
   return {std::move(x1), std::move(x2)};
 }
 
-InverseAndGrad AdditiveCoupling::inverse_and_grad(const Tensors& y, const Tensors& dy) {
-  InverseAndGrad result;
-  result.x.resize(2);
-  result.dx.resize(2);
-  // One half of the coupling: source = target - part(input), and the gradient that comes back
-  // through the part.
-  const auto half = [&](const Part& part, const Tensor& input, const Tensor& target,
-                        const Tensor& d) {
-    const Tensor leaf = replay_leaf(input);
+// source = target - part(input), and the gradient that comes back through the part. Pieces go from
+// the last to the first, as in a walk through the graph of all of them.
+AdditiveCoupling::Half AdditiveCoupling::half(const Part& part, const Tensor& input,
+                                              const Tensor& target, const Tensor& d,
+                                              Tensors& dcaptured) const {
+  const Tensors inputs = part.pieces(input), ds = part.pieces(d);
+  Tensors deltas(inputs.size()), dxs(inputs.size());
+  for (size_t i = inputs.size(); i-- > 0;) {
+    const Tensor leaf = replay_leaf(inputs[i]);
     Tensors delta(1);
     {
       const EnableGrad scope;
-      delta[0] = part(leaf);
+      delta[0] = part.on_piece(i, leaf);
     }
-    Tensor source = coupling_sub(target, delta[0].detach());
+    deltas[i] = delta[0].detach();
+    if (inputs.size() == 1) {
+      deltas[0] = coupling_sub(target, deltas[0]);
+      done_with(*this, target);
+    }
     const DType dtype = grad_dtype(delta[0].dtype());
-    ReplayGrad gradients = replay_grad(std::move(delta), {d.to(dtype)}, {leaf});
-    add_gradients(result.dcaptured, gradients.dcaptured);
-    return std::pair(std::move(source), std::move(gradients.dx[0]));
+    ReplayGrad gradients = replay_grad(std::move(delta), {ds[i].to(dtype)}, {leaf});
+    add_gradients(dcaptured, gradients.dcaptured);
+    dxs[i] = std::move(gradients.dx[0]);
+  }
+  if (inputs.size() == 1) return {std::move(deltas[0]), std::move(dxs[0])};
+  Tensor delta = reshape(concatenate(deltas, 0), target.shape());
+  deltas.clear();
+  Half result{coupling_sub(target, delta), {}};
+  delta = Tensor();
+  done_with(*this, target);
+  if (dxs[0].defined()) result.dx = reshape(concatenate(dxs, 0), d.shape());
+  return result;
+}
+
+InverseAndGrad AdditiveCoupling::inverse_and_grad(const Tensors& y, const Tensors& dy) {
+  InverseAndGrad result;
+  result.dx.resize(2);
+  const auto sum = [](const Tensor& d, const Tensor& more) {
+    return more.defined() ? d + more : d;
   };
   // dx1 = dy1 + J_g(y1)^T dy2;  dx2 = dy2 + J_f(x2)^T dx1
-  auto [x2, from_g] = half(g_, y[0], y[1], dy[1]);
-  result.dx[0] = from_g.defined() ? dy[0] + from_g : dy[0];
-  auto [x1, from_f] = half(f_, x2, y[0], result.dx[0]);
-  result.dx[1] = from_f.defined() ? dy[1] + from_f : dy[1];
-  result.x = {std::move(x1), std::move(x2)};
+  Half second = half(g_, y[0], y[1], dy[1], result.dcaptured);
+  result.dx[0] = sum(dy[0], std::exchange(second.dx, Tensor()));
+  Half first = half(f_, second.source, y[0], result.dx[0], result.dcaptured);
+  result.dx[1] = sum(dy[1], first.dx);
+  result.x = {std::move(first.source), std::move(second.source)};
   return result;
 }
 

@@ -20,9 +20,13 @@ class AdditiveCoupling : public ReversibleFunction {
   /// Of one stream, of whose shape the result is.
   using Function = std::function<Tensor(const Tensor&)>;
 
-  /// The names are for errors: "{name}.{f_name}", say.
+  /// The names are for errors: "{name}.{f_name}", say. With g_rows > 0, g, a function of each
+  /// position alone, is applied to so many rows (positions of all sequences, one after the other)
+  /// at a time, and in the backward pass differentiated at once: what it keeps inside is no more
+  /// than that of g_rows rows.
   AdditiveCoupling(Function f, Function g, std::string name = "additive_coupling",
-                   const std::string& f_name = "f", const std::string& g_name = "g");
+                   const std::string& f_name = "f", const std::string& g_name = "g",
+                   int64_t g_rows = 0);
 
   Tensors forward(const Tensors& x) override;
   Tensors inverse(const Tensors& y) override;
@@ -35,11 +39,23 @@ class AdditiveCoupling : public ReversibleFunction {
     Function function;
     std::string name;
     int section;
+    int64_t rows = 0;  // at a time; 0: all
 
     /// function(x) on the decoded stream, in its replay section.
     Tensor operator()(const Tensor& x) const;
     Tensor add_to(const Tensor& stream, const Tensor& x) const;
+    /// x (.., d) as matrices of at most `rows` rows; as it is if one holds all.
+    Tensors pieces(const Tensor& x) const;
+    /// The function on a piece.
+    Tensor on_piece(size_t number, const Tensor& x) const;
   };
+
+  /// What comes back from one half of the coupling, and the gradient through its part.
+  struct Half {
+    Tensor source, dx;
+  };
+  Half half(const Part& part, const Tensor& input, const Tensor& target, const Tensor& d,
+            Tensors& dcaptured) const;
 
   std::string name_;
   Part f_, g_;

@@ -31,7 +31,7 @@ std::pair<Tensor, Tensor> ReversibleSequence::operator()(Tensor x,
     };
     auto coupling = std::make_shared<AdditiveCoupling>(with_call(block.f), with_call(block.g),
                                                        fmt::format("{}.{}", options_.path, i),
-                                                       block.f_name, block.g_name);
+                                                       block.f_name, block.g_name, block.g_rows);
     streams = options_.reversible ? reversible(std::move(coupling), std::move(streams))
                                   : coupling->forward(streams);
     if (!call.observe) continue;

@@ -41,12 +41,12 @@ class ReversibleSequence : public Module {
       : options_(std::move(options)) {}
 
   /// Appends a block of two modules Tensor -> Tensor, or (Tensor, LayerCall) -> Tensor. The same
-  /// modules may stand in several blocks.
+  /// modules may stand in several blocks. g_rows is AdditiveCoupling's.
   template <std::derived_from<Module> F, std::derived_from<Module> G>
   void add(std::shared_ptr<F> f, std::shared_ptr<G> g, std::string f_name = "f",
-           std::string g_name = "g") {
+           std::string g_name = "g", int64_t g_rows = 0) {
     blocks_.push_back(
-        {Part(std::move(f)), Part(std::move(g)), std::move(f_name), std::move(g_name)});
+        {Part(std::move(f)), Part(std::move(g)), std::move(f_name), std::move(g_name), g_rows});
   }
 
   /// The two streams after the last block, as floats of x's type; both start as x. `calls` go to
@@ -79,6 +79,7 @@ class ReversibleSequence : public Module {
   struct Block {
     Part f, g;
     std::string f_name, g_name;
+    int64_t g_rows;
   };
 
   ReversibleSequenceOptions options_;

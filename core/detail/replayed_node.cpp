@@ -13,6 +13,8 @@ thread_local const detail::ReplayedNode* replayed_node = nullptr;
 
 namespace detail {
 
+const ReplayedNode* ReplayedNode::current() { return replayed_node; }
+
 ReplayedNode::Frame::Frame(const ReplayedNode& node, ReplayRecord& record)
     : previous_(std::exchange(replayed_node, &node)),
       replay_(record, ReplayScope::Mode::replay),

@@ -23,6 +23,8 @@ class ReplayedNode : public Node {
                       const Function& f);
   /// Makes `y` the outputs if anything needs a gradient; else returns false.
   bool attach(Tensors& y);
+  /// The one whose Frame is innermost on this thread, or null.
+  static const ReplayedNode* current();
 
  protected:
   /// Replays on this thread while it lives.
