@@ -1,53 +1,15 @@
-"""The step of `reformer bench step` in reformer-pytorch: forward, backward, Adam on random bytes, as a line of JSON."""
-import argparse
-import json
-import statistics
-import time
-
+"""A training step of reformer-pytorch (lucidrains) on random bytes, as a line of JSON."""
+import common
 import torch
 from reformer_pytorch import ReformerLM
 
-
-def status(key):
-    with open("/proc/self/status") as lines:
-        for line in lines:
-            if line.startswith(key + ":"):
-                return int(line.split()[1]) * 1024
-    return 0
-
-
-parser = argparse.ArgumentParser()
-for name, default in dict(layers=6, d_model=256, heads=4, d_ff=1024, hashes=4, chunk=64, length=4096,
-                          batch=1, steps=3, threads=2).items():
-    parser.add_argument("--" + name.replace("_", "-"), type=int, default=default)
-args = parser.parse_args()
-
+flags = common.step_flags(__doc__)
+flags.add_argument("--ff-chunks", type=int, default=1, help="its own default, 100, is slower")
+args = flags.parse_args()
 torch.manual_seed(0)
-torch.set_num_threads(args.threads)
-model = ReformerLM(num_tokens=258, dim=args.d_model, depth=args.layers, max_seq_len=args.length,
-                   heads=args.heads, dim_head=args.d_model // args.heads, bucket_size=args.chunk,
+model = ReformerLM(num_tokens=common.VOCABULARY, dim=args.d_model, depth=args.layers, max_seq_len=args.length,
+                   heads=args.heads, dim_head=args.d_model // args.heads, bucket_size=args.chunk, ff_chunks=args.ff_chunks,
                    n_hashes=args.hashes, ff_mult=args.d_ff // args.d_model, causal=True)
-optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
-
-
-def step(length):
-    start = time.perf_counter()
-    tokens = torch.randint(2, 258, (args.batch, length))
-    targets = torch.randint(2, 258, (args.batch, length))
-    logits = model(tokens)
-    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
-    loss.backward()
-    optimizer.step()
-    optimizer.zero_grad()
-    return time.perf_counter() - start
-
-
-step(2 * args.chunk if args.length > 64 else args.length)  # the shortest length it accepts
-idle = status("VmRSS")
-with open("/proc/self/clear_refs", "w") as file:
-    file.write("5")
-step(args.length)
-seconds = statistics.median(step(args.length) for _ in range(args.steps))
-print(json.dumps(dict(peer="reformer-pytorch", layers=args.layers, length=args.length,
-                      step_seconds=seconds, tokens_per_second=args.batch * args.length / seconds,
-                      rss_above_idle_bytes=status("VmHWM") - idle)))
+step = common.Step(model, args.dtype, backward_in_autocast=True)
+shortest = 2 * args.chunk  # that it accepts
+common.measure_steps(step, args, lambda: step(1, min(args.length, shortest)))
