@@ -1,4 +1,4 @@
-"""What the peers share: flags, the loop over training steps, memory marks, and the line of JSON that ends their output."""
+"""What the peers share: flags, the loop over training steps, memory marks, the line of JSON that ends their output."""
 import argparse
 import contextlib
 import json
@@ -75,7 +75,7 @@ class Step:
 
 def measure_steps(step, args, warm_up):
     """Calls warm_up() (a step at length 64 or the shortest possible), then runs args.steps timed steps after an untimed
-    one; with --steps 0 that one counts. Prints time, tokens/s and the high-water mark above the size after the warm-up."""
+    one; with --steps 0 that one counts. Prints time, tokens/s, the high-water mark and what of it is above idle."""
     warm_up()
     idle = process_bytes("VmRSS")
     reset_high_water_mark()
