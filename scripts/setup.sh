@@ -5,6 +5,7 @@
 #   scripts/setup.sh build test     and what scripts/test.sh needs
 #   scripts/setup.sh build test all    and what scripts/test.sh --all needs
 #   scripts/setup.sh build package  what scripts/package.sh needs
+#   scripts/setup.sh build bench    what scripts/bench.sh needs
 #
 # Needs root or sudo, and only when something is missing.
 set -euo pipefail
@@ -18,6 +19,7 @@ build_packages=(
 test_packages=(doctest-dev clang-format-14)
 all_packages=(clang-14 clang-tidy-14 libomp-14-dev libbenchmark-dev doxygen graphviz)
 package_packages=(dpkg-dev file)
+bench_packages=(libbenchmark-dev python3 python3-venv)
 
 wanted=()
 for list in "$@"; do
@@ -26,7 +28,8 @@ for list in "$@"; do
     test) wanted+=("${test_packages[@]}") ;;
     all) wanted+=("${all_packages[@]}") ;;
     package) wanted+=("${package_packages[@]}") ;;
-    *) echo "setup.sh: unknown list '$list'; lists are build, test, all and package" >&2; exit 2 ;;
+    bench) wanted+=("${bench_packages[@]}") ;;
+    *) echo "setup.sh: unknown list '$list'; lists are build, test, all, package and bench" >&2; exit 2 ;;
   esac
 done
 

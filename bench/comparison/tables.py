@@ -5,7 +5,7 @@ import statistics
 def number(value):
     if value is None:
         return "-"
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 4
+    digits = next((n for n, least in enumerate((100, 10, 1, 0.1)) if abs(value) >= least), 4)
     return f"{value:,.{digits}f}"
 
 
