@@ -83,7 +83,8 @@ def header(options, results):
 
 def report(options, results):
     parts = [f"## {PARTS[name].title}\n\n{PARTS[name].report(options, results)}" for name in options.parts]
-    return "\n".join([header(options, results), *parts])
+    failures = [f"- `{case}`: {error}" for case, error in results.failures().items()]
+    return "\n".join([header(options, results), *parts, *(["## Failures\n", *failures, ""] if failures else [])])
 
 
 def main():

@@ -14,7 +14,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 PEERS = HERE.parent / "peers"
 
-OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "MemoryError", "bad_alloc", "out of memory")
+OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "could not be allocated", "MemoryError", "bad_alloc",
+                 "out of memory", "failed to map segment")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +106,10 @@ def failure(code, errors):
     return lines[-1][:200] if lines else f"exit status {code}"
 
 
+def is_limit(error):
+    return error == "out of memory" or error.startswith("over ")
+
+
 class Results:
     """Records of measurements by case, in a file of JSON lines too."""
 
@@ -133,8 +138,16 @@ class Results:
         return statistics.median(values) if values else None
 
     def error(self, case):
+        """Why there is no value: a limit, or "failed", of which failures() says more."""
         errors = [record["error"] for record in self.of(case) if "error" in record]
-        return errors[0] if errors else "not measured"
+        if errors:
+            return errors[0] if is_limit(errors[0]) else "failed"
+        return "not measured"
+
+    def failures(self):
+        """case -> the last line of what it wrote, where that was no limit."""
+        return {record["case"]: record["error"] for record in self.all()
+                if "error" in record and not is_limit(record["error"])}
 
     def all(self):
         return [record for records in self.records.values() for record in records]
@@ -162,7 +175,7 @@ class Runner:
         start, busy, own = time.perf_counter(), busy_seconds(), own_seconds()
         record.update(self.start(command + case.words(), read))
         seconds = time.perf_counter() - start
-        others = max(0.0, (busy_seconds() - busy) - (own_seconds() - own))
+        others = max(0.0, (busy_seconds() - busy) - (own_seconds() - own)) if seconds > 0.5 else 0.0
         record.update(wall_seconds=round(seconds, 2), others=round(others / seconds / os.cpu_count(), 3))
         self.results.add(record)
         print(f"{case.id}\n    {brief(record)}", flush=True)

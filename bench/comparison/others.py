@@ -4,7 +4,7 @@ import math
 import statistics
 
 from comparison.measure import case
-from comparison.tables import cell, number, ratio, table
+from comparison.tables import cell, decimals, number, ratio, table
 from comparison.training import NAMES, RATE, TYPES, step
 
 
@@ -115,8 +115,8 @@ def learning_report(options, results):
     rows = []
     for length in (1024, 4096):
         cases = [learning(program, length, options) for program in LEARNERS]
-        rows.append([f"{length:,}", *(cell(results, x, key) for x in cases for key in ("bits_per_byte", "steps")),
-                     *(cell(results, baseline, key) for key in ("order_3", "xz"))])
+        learned = [text for x in cases for text in (decimals(results, x, "bits_per_byte"), cell(results, x, "steps"))]
+        rows.append([f"{length:,}", *learned, *(decimals(results, baseline, key) for key in ("order_3", "xz"))])
     sizes = [cell(results, baseline, key) for key in ("train_bytes", "valid_bytes")]
     return (f"Held-out bits per byte after {options.minutes:g} minutes, bf16, {sizes[0]} bytes to train on and "
             f"{sizes[1]} held out.\n\n" + table(
