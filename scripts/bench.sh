@@ -55,4 +55,10 @@ if [[ -z $python ]]; then
   fi
 fi
 
+tiny=build/bench/tiny_libtorch # the ops of few elements in C++, against the libraries of the wheel
+if [[ -f bench/peers/tiny_libtorch.sh && ! $tiny -nt bench/peers/tiny_libtorch.cpp ]]; then
+  mkdir -p build/bench
+  PYTHON=$python bench/peers/tiny_libtorch.sh $tiny || echo "bench.sh: no comparison with libtorch" >&2
+fi
+
 exec python3 bench/compare.py --build "$build" --python "$python" "${options[@]}"

@@ -1,9 +1,8 @@
 """The parts beside training steps: generation, the roofline, single ops, learning."""
 import dataclasses
-import math
 import statistics
 
-from comparison.measure import case
+from comparison.measure import Case, case
 from comparison.tables import cell, decimals, number, ratio, table
 from comparison.training import NAMES, RATE, TYPES, step
 
@@ -61,7 +60,12 @@ def roofline_report(options, results):
 
 
 def ops_cases(options):
-    return [case(program, group="ops") for program in ("tenet-ops", "pytorch-ops")]
+    """Of Tenet, PyTorch from Python, libtorch from C++; the last has the rows of tiny tensors only."""
+    if not options.quick:
+        return [case(program, group="ops") for program in ("tenet-ops", "pytorch-ops", "libtorch-ops")]
+    rows = "softmax/small|tiny"
+    return [Case("tenet-ops", ((f"--benchmark_filter={rows}", True),), "ops"),
+            case("pytorch-ops", "ops", filter=rows, repetitions=1), case("libtorch-ops", "ops")]
 
 
 def median_rows(results, x):
@@ -70,27 +74,30 @@ def median_rows(results, x):
     return {name: statistics.median(run[name] for run in runs if name in run) for run in runs for name in run}
 
 
-def geometric_mean(values):
-    return math.exp(statistics.fmean(map(math.log, values))) if values else None
+def ops_means(ratios):
+    """Of the rows op/size/forward, and of those op/size/backward: how many, geometric mean, least."""
+    for kind in ("forward", "backward"):
+        some = [value for name, value in ratios.items() if name.endswith("/" + kind)]
+        if some:
+            yield [kind, len(some), number(statistics.geometric_mean(some)), number(min(some))]
 
 
 def ops_report(options, results):
-    """Rows are named op/size/forward or op/size/backward."""
-    own, peer = (median_rows(results, x) for x in ops_cases(options))
+    own, peer, native = (median_rows(results, x) for x in ops_cases(options))
     if not own or not peer:
-        return "\n".join(f"{x.program}: {len(rows)} rows; {results.error(x)}\n"
-                         for x, rows in zip(ops_cases(options), (own, peer)) if not rows)
-    common = {name: peer[name] / own[name] for name in own if name in peer}
-    rows = [[name, number(own[name] * 1e-3), number(peer[name] * 1e-3), number(quotient) + "x"]
-            for name, quotient in common.items()]
-    means = [[kind, len(some), number(geometric_mean(some)), number(min(some, default=None))]
-             for kind in ("forward", "backward")
-             for some in [[quotient for name, quotient in common.items() if name.endswith("/" + kind)]]]
+        return "Not measured; `bench/ops` and `bench/peers/ops_pytorch.py` are both needed.\n"
+    names = [name for name in own if name in peer]
+    micro = lambda times, name: number(times[name] * 1e-3) if name in times else "-"
+    over = lambda times, name: number(times[name] / own[name]) + "x" if name in times else "-"
+    rows = [[name, micro(own, name), micro(peer, name), micro(native, name), over(peer, name), over(native, name)]
+            for name in names]
     lonely = sorted(own.keys() ^ peer.keys())
-    text = "PyTorch's time over Tenet's; goals: geometric means 1.0, none under 0.6.\n\n"
-    text += table(["", "rows", "geometric mean", "least"], means)
-    text += "\nMicroseconds.\n\n" + table(["op", "Tenet", "PyTorch, eager", "ratio"], rows)
-    return text + (f"\nMeasured on one side only: {', '.join(lonely)}.\n" if lonely else "")
+    means = ops_means({name: peer[name] / own[name] for name in names})
+    return ("PyTorch's time over Tenet's; goals: geometric means 1.0, none under 0.6; tiny ops and the MLP step 3x "
+            "from Python, 1.0 from C++.\n\n" + table(["", "rows", "geometric mean", "least"], means) +
+            "\nMicroseconds.\n\n" + table(["row", "Tenet", "PyTorch", "libtorch", "PyTorch / Tenet",
+                                           "libtorch / Tenet"], rows) +
+            (f"\nMeasured on one side only: {', '.join(lonely)}.\n" if lonely else ""))
 
 
 LEARNERS = ("tenet-learning", "pytorch-learning")
