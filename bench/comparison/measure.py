@@ -36,6 +36,11 @@ class Case:
         given = [(name, value) for name, value in self.flags if value is not None]
         return [word for name, value in given for word in ([name] if value is True else [name, str(value)])]
 
+    @property
+    def minutes(self):
+        """That it was told to take, which no limit cuts."""
+        return dict(self.flags).get("--minutes", 0)
+
 
 def case(program, group="", most_repeats=1000, **flags):
     names = tuple(("--" + name.replace("_", "-"), value) for name, value in flags.items())
@@ -177,21 +182,21 @@ class Runner:
         command, read = self.programs[case.program]
         record = {"case": case.id, "started": datetime.datetime.now().isoformat(timespec="seconds")}
         start, busy, own = time.perf_counter(), busy_seconds(), own_seconds()
-        record.update(self.start(command + case.words(), read))
+        record.update(self.start(command + case.words(), read, self.options.limit + 60 * case.minutes))
         seconds = time.perf_counter() - start
         others = max(0.0, (busy_seconds() - busy) - (own_seconds() - own)) if seconds > 0.5 else 0.0
         record.update(wall_seconds=round(seconds, 2), others=round(others / seconds / os.cpu_count(), 3))
         self.results.add(record)
         print(f"{case.id}\n    {brief(record)}", flush=True)
 
-    def start(self, command, read):
+    def start(self, command, read, limit):
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.options.threads)}
         try:
-            done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=self.options.limit,
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=limit,
                                   preexec_fn=self.limit_memory)
             return read(done.stdout) if done.returncode == 0 else {"error": failure(done.returncode, done.stderr)}
         except subprocess.TimeoutExpired:
-            return {"error": f"over {self.options.limit:,.0f} s"}
+            return {"error": f"over {limit:,.0f} s"}
         except (OSError, ValueError, IndexError, KeyError) as error:
             return {"error": f"{type(error).__name__}: {error}"[:200]}
 
