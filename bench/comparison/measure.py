@@ -81,7 +81,7 @@ def programs(build, python, out):
         "reformer-pytorch": (peer("reformer_pytorch_step.py"), last_line),
         "hugging-face": (peer("hugging_face_step.py"), last_line),
         "pytorch": (peer("transformer_step.py"), last_line),
-        "tenet-generation": (own("bench/generation"), last_line),
+        "tenet-generation": (own("reformer", "bench", "generate"), last_line),
         "hugging-face-generation": (peer("hugging_face_generation.py"), last_line),
         "pytorch-generation": (peer("transformer_generation.py"), last_line),
         "tenet-profile": (own("reformer", "bench", "step"), plain_text),
