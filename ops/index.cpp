@@ -30,6 +30,17 @@ Tensor as_rows(const Tensor& x, int axis, int count) {
   return reshape(x, shape);
 }
 
+/// v with `axis` last and the other axes cut to those of `shape`.
+View lines(View v, const Shape& shape, int axis) {
+  const int64_t size = v.shape[axis], step = v.strides[axis];
+  v.shape = shape;
+  v.shape.erase(axis);
+  v.strides.erase(axis);
+  v.shape.push_back(size);
+  v.strides.push_back(step);
+  return v;
+}
+
 /// y = slices of x; dx = zeros with dy's slices added.
 struct GatherRowsNode : Node {
   Saved index;
@@ -57,8 +68,12 @@ struct GatherNode : Node {
   Shape shape;
   int axis = 0;
   Tensors backward(const Tensors& dy) override {
-    const Tensor zero = zeros(shape, {dy[0].dtype(), dy[0].device()});
-    return {scatter_add(zero, index.get(*this), dy[0], axis)};
+    const Tensor dx = zeros(shape, {dy[0].dtype(), dy[0].device()}), at = index.get(*this);
+    if (grad_enabled() || itemsize(dx.dtype()) == 2) return {scatter_add(dx, at, dy[0], axis)};
+    detail::scatter_add_kernel(dx.device(), lines(view(dx), at.shape(), axis),
+                               lines(view(at), at.shape(), axis),
+                               lines(view(dy[0]), at.shape(), axis));
+    return {dx};
   }
   void saved(SavedFields& f) override { f("index", index); }
 };
@@ -72,17 +87,6 @@ struct ScatterAddNode : Node {
   }
   void saved(SavedFields& f) override { f("index", index); }
 };
-
-/// v with `axis` last and the other axes cut to those of `shape`.
-View lines(View v, const Shape& shape, int axis) {
-  const int64_t size = v.shape[axis], step = v.strides[axis];
-  v.shape = shape;
-  v.shape.erase(axis);
-  v.strides.erase(axis);
-  v.shape.push_back(size);
-  v.strides.push_back(step);
-  return v;
-}
 
 void check_fits(const Tensor& x, const Tensor& index, int axis, const char* op) {
   bool fits = index.dim() == x.dim();
@@ -102,17 +106,7 @@ Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
 Tensor gather(const Tensor& x, const Tensor& index, int axis) {
   axis = normalize_axis(axis, x.dim(), "gather");
   check_fits(x, index, axis, "gather");
-  const Tensor at = places(index, x.shape()[axis], x.device(), "gather");
-  Tensor y = empty_like(x, index.shape());
-  const Shape& shape = index.shape();
-  detail::gather_kernel(x.device(), lines(view(y), shape, axis), lines(view(x), shape, axis),
-                        lines(view(at), shape, axis));
-  if (auto* node = record<GatherNode>("gather", y, x)) {
-    node->index = at;
-    node->shape = x.shape();
-    node->axis = axis;
-  }
-  return y;
+  return detail::gather_at(x, places(index, x.shape()[axis], x.device(), "gather"), axis);
 }
 
 Tensor take_along(const Tensor& x, const Tensor& index, int axis) {
@@ -165,6 +159,19 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) {
 }
 
 namespace detail {
+
+Tensor gather_at(const Tensor& x, const Tensor& at, int axis) {
+  Tensor y = empty_like(x, at.shape());
+  const Shape& shape = at.shape();
+  gather_kernel(x.device(), lines(view(y), shape, axis), lines(view(x), shape, axis),
+                lines(view(at), shape, axis));
+  if (auto* node = record<GatherNode>("gather", y, x)) {
+    node->index = at;
+    node->shape = x.shape();
+    node->axis = axis;
+  }
+  return y;
+}
 
 Tensor gather_rows(const Tensor& x, int axis, const Tensor& index, const char* op) {
   const Tensor at = places(index, x.shape()[axis], x.device(), op);

@@ -44,6 +44,8 @@ extern Kernel<void(View y, View x, View index)> gather_kernel;
 /// x[.., index[.., i]] += src[.., i], in order of i.
 extern Kernel<void(View x, View index, View src)> scatter_add_kernel;
 
+/// gather() at i64 places that are known to be in range; axis >= 0.
+Tensor gather_at(const Tensor& x, const Tensor& at, int axis);
 /// x with `axis` replaced by index's axes, entry by entry the slice that index names. `op` names
 /// node and errors.
 Tensor gather_rows(const Tensor& x, int axis, const Tensor& index, const char* op);

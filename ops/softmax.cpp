@@ -88,14 +88,23 @@ C shift_of(int64_t n, const X& x) {
   return largest == -std::numeric_limits<C>::infinity() ? C(0) : largest;
 }
 
+/// y = exp(x - shift) / sum(exp(x - shift)), the exponentials of one block at a time in `some`; of
+/// a row that has no more they are kept.
 struct Softmax {
   template <class C, class X, class Y>
   static void row(int64_t n, const X& x, const Y& y) {
     const C shift = shift_of<C>(n, x);
-    const double total =
-        ordered_sum<C>(n, [&](C a, int64_t i) { return a + math::exp(x(i) - shift); });
+    C some[reduce_block];
+    const double total = exp_sum<C>(
+        n, [&](int64_t i) { return x(i) - shift; }, some);
     const C scale = total == 0 ? C(0) : static_cast<C>(1 / total);
-    for (int64_t i = 0; i < n; ++i) y(i, math::exp(x(i) - shift) * scale);
+    for (int64_t begin = 0; begin < n; begin += reduce_block) {
+      const int64_t count = std::min(n - begin, reduce_block);
+      if (n > reduce_block)
+        exp_each(
+            count, [&](int64_t i) { return x(begin + i) - shift; }, some);
+      for (int64_t i = 0; i < count; ++i) y(begin + i, some[i] * scale);
+    }
   }
 };
 
@@ -103,8 +112,9 @@ struct LogSoftmax {
   template <class C, class X, class Y>
   static void row(int64_t n, const X& x, const Y& y) {
     const C shift = shift_of<C>(n, x);
-    const double total =
-        ordered_sum<C>(n, [&](C a, int64_t i) { return a + math::exp(x(i) - shift); });
+    C some[reduce_block];
+    const double total = exp_sum<C>(
+        n, [&](int64_t i) { return x(i) - shift; }, some);
     const C level = total == 0 ? C(0) : static_cast<C>(std::log(total));
     for (int64_t i = 0; i < n; ++i) y(i, (x(i) - shift) - level);
   }
@@ -123,7 +133,15 @@ struct LogSoftmaxBackward {
   template <class C, class P, class G, class Y>
   static void row(int64_t n, const P& logp, const G& dy, const Y& dx) {
     const C total = static_cast<C>(ordered_sum<C>(n, [&](C a, int64_t i) { return a + dy(i); }));
-    for (int64_t i = 0; i < n; ++i) dx(i, fused(-math::exp(logp(i)), total, dy(i)));
+    C some[reduce_block];
+    for (int64_t begin = 0; begin < n; begin += reduce_block) {
+      const int64_t count = std::min(n - begin, reduce_block);
+      exp_each(
+          count, [&](int64_t i) { return logp(begin + i); }, some);
+      for (int64_t i = 0; i < count; ++i) {
+        dx(begin + i, fused(-some[i], total, dy(begin + i)));
+      }
+    }
   }
 };
 

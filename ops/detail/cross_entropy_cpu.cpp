@@ -20,8 +20,9 @@ template <class C, class Row>
 Level<C> level_of(int64_t classes, const Row& x) {
   const C largest = row_max<C>(classes, x);
   const C shift = largest == -std::numeric_limits<C>::infinity() ? C(0) : largest;
-  return {shift, std::log(ordered_sum<C>(
-                     classes, [&](C a, int64_t i) { return a + math::exp(x(i) - shift); }))};
+  C some[reduce_block];
+  return {shift, std::log(exp_sum(
+                     classes, [&](int64_t i) { return x(i) - shift; }, some))};
 }
 
 template <class T>
@@ -66,10 +67,14 @@ void gradients(const View& dlogits, const View& logits, const View& lse, const V
                    Level<C> level{0, lse.as<const C>()[row]};
                    if (!(std::abs(level.rest) < large_level)) level = level_of<C>(classes, x);
                    const C shift = level.shift, rest = static_cast<C>(level.rest);
-                   const auto share = [&](int64_t i) { return math::exp((x(i) - shift) - rest); };
-                   const C chosen = (share(target) - C(1)) * scale;
-                   TENET_IVDEP  // dx may be x, but nothing else overlaps
-                   for (int64_t i = 0; i < classes; ++i) dx(i, share(i) * scale);
+                   const C chosen = (math::exp((x(target) - shift) - rest) - C(1)) * scale;
+                   C some[reduce_block];
+                   for (int64_t first = 0; first < classes; first += reduce_block) {
+                     const int64_t count = std::min(classes - first, reduce_block);
+                     exp_each(
+                         count, [&](int64_t i) { return (x(first + i) - shift) - rest; }, some);
+                     for (int64_t i = 0; i < count; ++i) dx(first + i, some[i] * scale);
+                   }
                    dx(target, chosen);
                  }
                });

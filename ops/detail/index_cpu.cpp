@@ -3,6 +3,7 @@
 #include <tenet/ops/index.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 namespace tenet::detail {
@@ -35,10 +36,14 @@ void check_index_cpu(View index, int64_t n, int64_t ignored, const char* op) {
   const int64_t* at = index.as<const int64_t>();
   const int64_t count = index.numel();
   const auto fits = [=](int64_t i) {
-    return static_cast<uint64_t>(i) < static_cast<uint64_t>(n) || i == ignored;
+    return (static_cast<uint64_t>(i) < static_cast<uint64_t>(n)) | (i == ignored);
   };
-  bool all = true;
-  for (int64_t i = 0; i < count; ++i) all &= fits(at[i]);
+  std::atomic<bool> all = true;
+  parallel_for(count, parallel_grain, [&](int64_t begin, int64_t end) {
+    int64_t bad = 0;  // as wide as an index: then this is vector code
+    for (int64_t i = begin; i < end; ++i) bad |= fits(at[i]) ? 0 : 1;
+    if (bad != 0) all = false;
+  });
   if (all) return;
   const int64_t first = std::find_if_not(at, at + count, fits) - at;
   fail("{}: index {} at position {} is outside 0..{}", op, at[first], first, n - 1);
@@ -102,7 +107,11 @@ void gather_cpu(View y, View x, View index) {
       T* to = y.as<T>() + at[0];
       const T* from = x.as<const T>() + at[1];
       const int64_t* place = index.as<const int64_t>() + at[2];
-      for (int64_t i = 0; i < n; ++i) to[i * step_y] = from[place[i * step] * step_x];
+      if (step_y == 1 && step_x == 1 && step == 1) {
+        for (int64_t i = 0; i < n; ++i) to[i] = from[place[i]];
+      } else {
+        for (int64_t i = 0; i < n; ++i) to[i * step_y] = from[place[i * step] * step_x];
+      }
     });
   });
 }
@@ -116,9 +125,13 @@ void scatter_add_cpu(View x, View index, View src) {
       T* to = x.as<T>() + at[0];
       const int64_t* place = index.as<const int64_t>() + at[1];
       const T* from = src.as<const T>() + at[2];
-      for (int64_t i = 0; i < n; ++i) {
-        T& sum = to[place[i * step] * step_x];
-        sum = T(Compute<T>(sum) + Compute<T>(from[i * step_src]));
+      const auto add = [&](int64_t at_x, int64_t at_src) {
+        to[at_x] = T(Compute<T>(to[at_x]) + Compute<T>(from[at_src]));
+      };
+      if (step_x == 1 && step == 1 && step_src == 1) {
+        for (int64_t i = 0; i < n; ++i) add(place[i], i);
+      } else {
+        for (int64_t i = 0; i < n; ++i) add(place[i * step] * step_x, i * step_src);
       }
     });
   });

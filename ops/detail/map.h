@@ -7,6 +7,7 @@
 
 #include <tenet/core/dtype.h>
 #include <tenet/ops/detail/loop.h>
+#include <tenet/ops/detail/pack.h>
 
 #include <tuple>
 #include <utility>
@@ -116,11 +117,23 @@ class MapOutput {
 template <class Y, class... X>
 using MapLoop = void (*)(const void* f, int64_t n, Compute<Y>* y, const Compute<X>*... x);
 
+/// Whether f takes packs as well as numbers: such an f has a member `packs` that is true.
+template <class F>
+inline constexpr bool takes_packs = requires {
+  requires F::packs;
+};
+
 template <class F, class Y, class... X>
 void map_contiguous(const void* context, int64_t n, Y* y, const X*... x) {
   const F f = *static_cast<const F*>(context);
-  TENET_IVDEP
-  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<Y>(f(x[i]...));
+  if constexpr (takes_packs<F> && (std::is_same_v<float, Y> && ... && std::is_same_v<float, X>)) {
+    int64_t i = 0;
+    for (; i + Pack::size <= n; i += Pack::size) f(Pack::load(x + i)...).store(y + i);
+    if (i < n) f(Pack::load(x + i, n - i)...).store(y + i, n - i);
+  } else {
+    TENET_IVDEP
+    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<Y>(f(x[i]...));
+  }
 }
 
 template <class Y, class... X>

@@ -12,8 +12,21 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 namespace tenet::math {
+
+/// What most of the f32 functions take: a float, or several as one (ops/detail/pack.h).
+template <class F>
+concept Single = std::is_same_v<F, float> || requires {
+  requires F::is_pack;
+};
+
+/// `where` ? a : b, of numbers or packs.
+template <class T>
+TENET_HD T select(bool where, T a, T b) {
+  return where ? a : b;
+}
 
 /// a * b + c, rounded once where the machine can.
 TENET_HD inline float fused(float a, float b, float c) {
@@ -34,24 +47,37 @@ TENET_HD inline int32_t bits_less(int32_t a, int32_t b) {
 /// 2^n for -126 <= n <= 127.
 TENET_HD inline float power_of_two(int32_t n) { return bits_float((n + 127) << 23); }
 
-/// e^x within 1 ulp; subnormal results too, infinity above 88.73. NaN stays NaN.
-/// x = n ln 2 + r, |r| <= ln 2 / 2, ln 2 in two parts, e^r by Cephes' polynomial.
-TENET_HD inline float exp(float x) {
-  const float below = x < -104.0f ? -104.0f : x;
-  const float y = below > 89.0f ? 89.0f : below;
-  const float shifted = fused(y, 1.44269504088896341f, 0x1.8p23f);
-  const float n = shifted - 0x1.8p23f;
-  const float r = fused(n, 2.12194440e-4f, fused(n, -0.693359375f, y));
-  float p = 1.9875691500e-4f;
-  p = fused(p, r, 1.3981999507e-3f);
-  p = fused(p, r, 8.3334519073e-3f);
-  p = fused(p, r, 4.1665795894e-2f);
-  p = fused(p, r, 1.6666665459e-1f);
-  p = fused(p, r, 5.0000001201e-1f);
-  p = fused(p, r * r, r) + 1.0f;
-  const int32_t power = bits_less(float_bits(shifted), 0x4B400000);
+/// Added to a small number, leaves it rounded to an integer in the lowest bits.
+inline constexpr float shift_to_integer = 0x1.8p23f;
+
+/// p * 2^n of n = shifted - shift_to_integer, -150 <= n <= 128.
+TENET_HD inline float times_power(float p, float shifted) {
+  const int32_t power = bits_less(float_bits(shifted), float_bits(shift_to_integer));
   const int32_t half = power >> 1;  // in two steps, since 2^power may not be a float
   return p * power_of_two(half) * power_of_two(power - half);
+}
+
+/// |x|; |x| with the sign of `sign`.
+TENET_HD inline float magnitude(float x) { return fabsf(x); }
+TENET_HD inline float with_sign(float x, float sign) { return copysignf(x, sign); }
+
+/// e^x within 1 ulp; subnormal results too, infinity above 88.73. NaN stays NaN.
+/// x = n ln 2 + r, |r| <= ln 2 / 2, ln 2 in two parts, e^r by Cephes' polynomial.
+template <Single F>
+TENET_HD F exp(F x) {
+  const F below = select(x < F(-104.0f), F(-104.0f), x);
+  const F y = select(below > F(89.0f), F(89.0f), below);
+  const F shifted = fused(y, F(1.44269504088896341f), F(shift_to_integer));
+  const F n = shifted - F(shift_to_integer);
+  const F r = fused(n, F(2.12194440e-4f), fused(n, F(-0.693359375f), y));
+  F p = 1.9875691500e-4f;
+  p = fused(p, r, F(1.3981999507e-3f));
+  p = fused(p, r, F(8.3334519073e-3f));
+  p = fused(p, r, F(4.1665795894e-2f));
+  p = fused(p, r, F(1.6666665459e-1f));
+  p = fused(p, r, F(5.0000001201e-1f));
+  p = fused(p, r * r, r) + F(1.0f);
+  return times_power(p, shifted);
 }
 TENET_HD inline double exp(double x) { return ::exp(x); }
 
@@ -95,51 +121,54 @@ TENET_HD inline float log1p_of_unit(float u) {
 TENET_HD inline double log1p_of_unit(double u) { return ::log1p(u); }
 
 /// Within 1.3 ulp: Cephes' odd polynomial up to 0.625, 1 - 2 / (e^2x + 1) above.
-TENET_HD inline float tanh(float x) {
-  const float size = fabsf(x);
-  const float s = x * x;
-  float p = -5.70498872745e-3f;
-  p = fused(p, s, 2.06390887954e-2f);
-  p = fused(p, s, -5.37397155531e-2f);
-  p = fused(p, s, 1.33314422036e-1f);
-  p = fused(p, s, -3.33332819422e-1f);
-  const float small = fused(p * s, size, size);
-  const float large = 1.0f - 2.0f / (exp(size + size) + 1.0f);
-  return copysignf(size < 0.625f ? small : large, x);
+template <Single F>
+TENET_HD F tanh(F x) {
+  const F size = magnitude(x);
+  const F s = x * x;
+  F p = -5.70498872745e-3f;
+  p = fused(p, s, F(2.06390887954e-2f));
+  p = fused(p, s, F(-5.37397155531e-2f));
+  p = fused(p, s, F(1.33314422036e-1f));
+  p = fused(p, s, F(-3.33332819422e-1f));
+  const F small = fused(p * s, size, size);
+  const F large = F(1.0f) - F(2.0f) / (exp(size + size) + F(1.0f));
+  return with_sign(select(size < F(0.625f), small, large), x);
 }
 TENET_HD inline double tanh(double x) { return ::tanh(x); }
 
 /// Within 1.3 ulp (1.4 without fused multiply-adds): x + x P(x^2) up to 0.9375, 1 - e^(t P(t))
 /// above, t = |x|; minimax fits of our own.
-TENET_HD inline float erf(float x) {
-  const float t = fabsf(x);
-  const float s = x * x;
-  float p = -5.919788382e-4f;
-  p = fused(p, s, 4.979220219e-3f);
-  p = fused(p, s, -2.675711550e-2f);
-  p = fused(p, s, 1.128155589e-1f);
-  p = fused(p, s, -3.761246800e-1f);
-  p = fused(p, s, 1.283791512e-1f);
-  const float small = fused(p, x, x);
-  const float limited = t > 4.0f ? 4.0f : t;
-  float q = -1.152825280e-5f;
-  q = fused(q, limited, 3.257100470e-4f);
-  q = fused(q, limited, -3.653987078e-3f);
-  q = fused(q, limited, 2.378579602e-2f);
-  q = fused(q, limited, -1.062636375e-1f);
-  q = fused(q, limited, -6.351356506e-1f);
-  q = fused(q, limited, -1.286522299e-1f);
+template <Single F>
+TENET_HD F erf(F x) {
+  const F t = magnitude(x);
+  const F s = x * x;
+  F p = -5.919788382e-4f;
+  p = fused(p, s, F(4.979220219e-3f));
+  p = fused(p, s, F(-2.675711550e-2f));
+  p = fused(p, s, F(1.128155589e-1f));
+  p = fused(p, s, F(-3.761246800e-1f));
+  p = fused(p, s, F(1.283791512e-1f));
+  const F small = fused(p, x, x);
+  const F limited = select(t > F(4.0f), F(4.0f), t);
+  F q = -1.152825280e-5f;
+  q = fused(q, limited, F(3.257100470e-4f));
+  q = fused(q, limited, F(-3.653987078e-3f));
+  q = fused(q, limited, F(2.378579602e-2f));
+  q = fused(q, limited, F(-1.062636375e-1f));
+  q = fused(q, limited, F(-6.351356506e-1f));
+  q = fused(q, limited, F(-1.286522299e-1f));
   q = fused(q, limited, -limited);
-  const float large = copysignf(1.0f - exp(q), x);
-  return t < 0.9375f ? small : large;
+  const F large = with_sign(F(1.0f) - exp(q), x);
+  return select(t < F(0.9375f), small, large);
 }
 TENET_HD inline double erf(double x) { return ::erf(x); }
 
 /// 1 / (1 + e^-x), within 2.5 ulp; by e^-|x|, so that small results are exact too.
 template <class T>
 TENET_HD T sigmoid(T x) {
-  const T e = exp(x < T(0) ? x : -x);
-  return (x < T(0) ? e : T(1)) / (T(1) + e);
+  const auto negative = x < T(0);
+  const T e = exp(select(negative, x, -x));
+  return select(negative, e, T(1)) / (T(1) + e);
 }
 
 /// log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), within 1.8 ulp.

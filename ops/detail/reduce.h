@@ -24,6 +24,14 @@ namespace tenet::detail {
 inline constexpr int64_t reduce_block = 1024;
 inline constexpr int reduce_lanes = 16;
 
+/// The 2 * half lanes as one: lanes half apart are combined, then those half of that apart, ...
+template <int half, class Lane, class Combine>
+TENET_HD Lane fold(Lane* lanes, const Combine& combine) {
+  for (int k = 0; k < half; ++k) lanes[k] = combine(lanes[k], lanes[k + half]);
+  if constexpr (half > 1) fold<half / 2>(lanes, combine);
+  return lanes[0];
+}
+
 template <class T>
 inline constexpr bool is_float_type = std::is_floating_point_v<Compute<T>>;
 

@@ -76,10 +76,7 @@ typename F::Lane reduce_along(const ReducePlan& plan, const F& f, const T* x, in
     reduce_stretch(f, lanes, x + plan.reduced_offset(i), step, n, i);
     i += n;
   }
-  for (int half = reduce_lanes / 2; half > 0; half /= 2) {
-    for (int k = 0; k < half; ++k) lanes[k] = f.combine(lanes[k], lanes[k + half]);
-  }
-  return lanes[0];
+  return fold<reduce_lanes / 2>(lanes, [&](auto a, auto b) { return f.combine(a, b); });
 }
 
 /// Outputs that reduce_across() takes together: lanes for all of them stay in the first-level

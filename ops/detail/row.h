@@ -3,6 +3,8 @@
 #pragma once
 
 #include <tenet/core/dtype.h>
+#include <tenet/ops/detail/loop.h>
+#include <tenet/ops/detail/pack.h>
 #include <tenet/ops/detail/reduce.h>
 
 #include <algorithm>
@@ -16,6 +18,13 @@ struct RowReader {
   int64_t step;
   Compute<T> operator()(int64_t i) const {
     return static_cast<Compute<T>>(data[unit ? i : i * step]);
+  }
+  /// Elements i to i + Pack::size.
+  Pack pack(int64_t i) const {
+    if constexpr (unit && std::is_same_v<T, float>) return Pack::load(data + i);
+    float some[Pack::size];
+    for (int64_t k = 0; k < Pack::size; ++k) some[k] = static_cast<float>((*this)(i + k));
+    return Pack::load(some);
   }
 };
 template <class T, bool unit>
@@ -36,10 +45,7 @@ template <class C, class Add, class Combine>
     for (int k = 0; k < reduce_lanes; ++k) lanes[k] = add(lanes[k], i + k);
   }
   for (int k = 0; i + k < end; ++k) lanes[k] = add(lanes[k], i + k);
-  for (int half = reduce_lanes / 2; half > 0; half /= 2) {
-    for (int k = 0; k < half; ++k) lanes[k] = combine(lanes[k], lanes[k + half]);
-  }
-  return lanes[0];
+  return fold<reduce_lanes / 2>(lanes, combine);
 }
 
 /// sum over i < n, where add(sum, i) is the sum with term i.
@@ -53,13 +59,45 @@ template <class C, class Add>
   return total;
 }
 
-/// The largest value(i), i < n; -inf if there is none. NaN is not seen.
+/// to[i] = e^value(i), i < n; `to` is not what value() reads.
 template <class C, class Value>
-[[gnu::always_inline]] inline C row_max(int64_t n, const Value& value) {
+[[gnu::always_inline]] inline void exp_each(int64_t n, const Value& value, C* to) {
+  TENET_IVDEP
+  for (int64_t i = 0; i < n; ++i) to[i] = value(i);
+  exp_in_place(n, to);
+}
+
+/// sum over i < n of e^value(i); `last` (reduce_block) ends up with the terms of the last block.
+template <class C, class Value>
+[[gnu::always_inline]] inline double exp_sum(int64_t n, const Value& value, C* last) {
+  double total = 0;
+  for (int64_t begin = 0; begin < n; begin += reduce_block) {
+    const int64_t count = std::min(n - begin, reduce_block);
+    exp_each(
+        count, [&](int64_t i) { return value(begin + i); }, last);
+    total += ordered_sum<C>(count, [&](C sum, int64_t i) { return sum + last[i]; });
+  }
+  return total;
+}
+
+/// The largest element of a row of n; -inf if there is none. NaN is not seen.
+template <class C, class Reader>
+[[gnu::always_inline]] inline C row_max(int64_t n, const Reader& x) {
   const auto larger = [](C a, C b) { return b > a ? b : a; };
-  return over_lanes<C>(
-      0, n, -std::numeric_limits<C>::infinity(),
-      [&](C a, int64_t i) { return larger(a, value(i)); }, larger);
+  C result = -std::numeric_limits<C>::infinity();
+  int64_t i = 0;
+  if constexpr (std::is_same_v<C, float>) {
+    Pack largest = result;
+    for (; i + Pack::size <= n; i += Pack::size) {
+      const Pack y = x.pack(i);
+      largest = select(y > largest, y, largest);
+    }
+    float lanes[Pack::size];
+    largest.store(lanes);
+    result = fold<Pack::size / 2>(lanes, larger);
+  }
+  for (; i < n; ++i) result = larger(result, x(i));
+  return result;
 }
 
 }  // namespace tenet::detail

@@ -54,6 +54,7 @@ Tensor unary(const Tensor& input, const F& f = {}) {
 /// loop.
 template <class F>
 struct Value {
+  static constexpr bool packs = takes_packs<F>;
   F f;
   template <class... T>
   auto operator()(T... x) const {
@@ -62,6 +63,7 @@ struct Value {
 };
 template <class F>
 struct Derivative {
+  static constexpr bool packs = takes_packs<F>;
   F f;
   template <class T>
   T operator()(T saved, T dy) const {

@@ -5,7 +5,7 @@
 
 namespace tenet::functor {
 
-struct Tanh : Real {
+struct Tanh : RealInPacks {
   static constexpr const char* name = "tanh";
   static constexpr Saves saves = Saves::y;
   template <class T>
@@ -18,7 +18,7 @@ struct Tanh : Real {
   }
 };
 
-struct Erf : Real {
+struct Erf : RealInPacks {
   static constexpr const char* name = "erf";
   static constexpr Saves saves = Saves::x;
   template <class T>
@@ -31,7 +31,7 @@ struct Erf : Real {
   }
 };
 
-struct Sigmoid : Real {
+struct Sigmoid : RealInPacks {
   static constexpr const char* name = "sigmoid";
   static constexpr Saves saves = Saves::y;
   template <class T>
@@ -57,7 +57,7 @@ struct Relu : Number {
   }
 };
 
-struct Gelu : Real {
+struct Gelu : RealInPacks {
   static constexpr const char* name = "gelu";
   static constexpr Saves saves = Saves::x;
   template <class T>
@@ -78,7 +78,7 @@ struct Gelu : Real {
   }
 };
 
-struct GeluTanh : Real {
+struct GeluTanh : RealInPacks {
   static constexpr const char* name = "gelu_tanh";
   static constexpr Saves saves = Saves::x;
   static constexpr double slope = 0.7978845608028654, cubic = 0.044715;  // slope: sqrt(2 / pi)
@@ -98,7 +98,7 @@ struct GeluTanh : Real {
   }
 };
 
-struct Silu : Real {
+struct Silu : RealInPacks {
   static constexpr const char* name = "silu";
   static constexpr Saves saves = Saves::x;
   template <class T>

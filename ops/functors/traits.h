@@ -34,6 +34,10 @@ struct Real {
   using Types = FloatTypes;
   static constexpr bool predicate = false;
 };
+/// Those whose y() and dx() take packs of floats too (ops/detail/pack.h).
+struct RealInPacks : Real {
+  static constexpr bool packs = true;
+};
 struct Number {
   using Types = NumberTypes;
   static constexpr bool predicate = false;

@@ -39,7 +39,7 @@ struct Sign : Number {
   }
 };
 
-struct Exp : Real {
+struct Exp : RealInPacks {
   static constexpr const char* name = "exp";
   static constexpr Saves saves = Saves::y;
   template <class T>

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <random>
 
 using namespace tenet;
 using namespace tenet::test;
@@ -87,4 +88,47 @@ TEST_CASE("equal elements keep their order; NaN is larger than every number") {
   CHECK(argsort(x, 0, true).to_vector<int64_t>() == std::vector<int64_t>{1, 4, 0, 3, 2, 5});
   CHECK(top_k(x, 4).indices.to_vector<int64_t>() == std::vector<int64_t>{1, 4, 0, 3});
   CHECK(sort(x).indices.dtype() == DType::i64);
+}
+
+namespace {
+
+/// Places by comparing, of lines longer than those that sort() compares.
+template <class T>
+void check_long_line(const std::vector<T>& x, bool descending) {
+  std::vector<int64_t> expected(x.size());
+  std::iota(expected.begin(), expected.end(), int64_t{0});
+  std::stable_sort(expected.begin(), expected.end(), [&](int64_t i, int64_t j) {
+    const T a = x[static_cast<size_t>(i)], b = x[static_cast<size_t>(j)];
+    const auto before = [](T p, T q) { return q != q ? p == p : p < q; };
+    return descending ? before(b, a) : before(a, b);
+  });
+  const int64_t n = static_cast<int64_t>(x.size());
+  CHECK(argsort(from_vector(x, {n}), 0, descending).template to_vector<int64_t>() == expected);
+}
+
+template <class T>
+void check_long_lines(double scale) {
+  std::mt19937 random(3);
+  for (const size_t n : {127, 128, 129, 1000}) {
+    std::vector<T> x;
+    for (size_t i = 0; i < n; ++i) {
+      x.push_back(static_cast<T>((static_cast<double>(random()) * 0x1p-31 - 1) * scale));
+    }
+    if constexpr (std::is_floating_point_v<T>) {
+      x[3] = x[90] = NAN, x[5] = -NAN, x[7] = -INFINITY, x[8] = INFINITY, x[9] = -0.0, x[60] = 0;
+      x[61] = -0.0;
+    }
+    check_long_line(x, false);
+    check_long_line(x, true);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("long lines are sorted stably, by all digits, with NaN as the largest") {
+  check_long_lines<float>(1);
+  check_long_lines<double>(1e10);
+  check_long_lines<int64_t>(1e15);
+  check_long_lines<int32_t>(30);
+  check_long_lines<int32_t>(2e9);
 }
