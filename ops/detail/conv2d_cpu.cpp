@@ -3,7 +3,10 @@
 #include <tenet/core/parallel.h>
 #include <tenet/ops/conv2d.h>
 #include <tenet/ops/detail/depthwise.h>
+#include <tenet/ops/detail/map.h>
+#include <tenet/ops/detail/pack.h>
 #include <tenet/ops/detail/patches.h>
+#include <tenet/ops/detail/shuffle.h>
 #include <tenet/ops/gemm/detail/gemm.h>
 
 #include <exception>
@@ -19,8 +22,9 @@ constinit Kernel<void(View, View, View, const Conv2dOptions&)> conv2d_weight_ker
 
 namespace {
 
-/// Windows that a block has at most, and patch rows that are gathered at a time.
-constexpr int64_t block_windows = 256, block_rows = 1024;
+/// Windows that a block has: of y at most, and of the gradients, where sums go through blocks in
+/// order; and patch rows that are gathered at a time.
+constexpr int64_t most_windows = 512, gradient_windows = 256, block_rows = 1024;
 /// Multiply-adds below which another thread does not pay.
 constexpr int64_t thread_work = int64_t{1} << 18;
 
@@ -161,35 +165,78 @@ void add_product(Gemm g) {
   gemm(g);
 }
 
-/// y of a block from the sums of one group, some windows at a time where the sums stand transposed.
-template <class T>
-void write_output(const ConvSizes& s, const Block& b, int64_t group, const MatrixView& sums,
-                  const T* bias, T* y) {
-  using C = Compute<T>;
-  constexpr int64_t tile = 16;
-  const int64_t n = b.per_image();
-  for (int64_t i = 0; i < b.images; ++i) {
-    const C* from = static_cast<const C*>(sums.data) + i * n * sums.column_stride;
-    T* to = y + s.output(b.image + i, group) + b.begin;
-    const auto row = [&](int64_t o, int64_t begin, int64_t end, int64_t step) {
-      const auto extra = static_cast<C>(bias ? bias[group * s.outputs + o] : T(0));
-      const C* line = from + o * sums.row_stride;
-      for (int64_t q = begin; q < end; ++q) to[o * s.windows + q] = T(line[q * step] + extra);
-    };
-    if (sums.column_stride == 1) {
-      for (int64_t o = 0; o < s.outputs; ++o) row(o, 0, n, 1);
-      continue;
+/// Row j of the result is column j of the square.
+void transpose(Pack::Vector (&rows)[Pack::size]) {
+  using Order = Pack::Mask;
+  constexpr int lanes = Pack::size;
+#pragma GCC unroll 4
+  for (int far = lanes / 2; far > 0; far /= 2) {  // swaps quarters, quarters of each quarter, ...
+    Order upper, lower;
+    for (int k = 0; k < lanes; ++k) {
+      upper[k] = (k & far) != 0 ? lanes + k - far : k;
+      lower[k] = (k & far) != 0 ? lanes + k : k + far;
     }
-    for (int64_t q = 0; q < n; q += tile) {
-      for (int64_t o = 0; o < s.outputs; ++o) row(o, q, std::min(n, q + tile), s.outputs);
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; ++i) {
+      if ((i & far) != 0) continue;
+      const Pack::Vector a = rows[i], b = rows[i + far];
+      rows[i] = shuffle(a, b, upper);
+      rows[i + far] = shuffle(a, b, lower);
     }
   }
 }
 
-/// A size of blocks that gives every thread some; it changes no bits of y or dx.
+/// to[j * ld + i] = from[i * ld_from + j] + extra(j), i < n, j < outputs.
+template <class T, class Extra>
+void write_transposed(const float* from, int64_t ld_from, int64_t n, int64_t outputs, T* to,
+                      int64_t ld, const Extra& extra) {
+  for (int64_t i = 0; i < n; i += Pack::size) {
+    for (int64_t j = 0; j < outputs; j += Pack::size) {
+      const int64_t width = std::min(n - i, Pack::size), height = std::min(outputs - j, Pack::size);
+      Pack::Vector square[Pack::size] = {};
+      for (int64_t k = 0; k < width; ++k) {
+        const float* row = from + (i + k) * ld_from + j;
+        square[k] = (height == Pack::size ? Pack::load(row) : Pack::load(row, height)).vector();
+      }
+      transpose(square);
+      for (int64_t k = 0; k < height; ++k) {
+        float line[Pack::size];
+        (Pack(square[k]) + Pack(extra(j + k))).store(line);
+        narrow(line, to + (j + k) * ld + i, width);
+      }
+    }
+  }
+}
+
+/// y of a block from the sums of one group.
+template <class T>
+void write_output(const ConvSizes& s, const Block& b, int64_t group, const MatrixView& sums,
+                  const T* bias, T* y) {
+  using C = Compute<T>;
+  const int64_t n = b.per_image();
+  for (int64_t i = 0; i < b.images; ++i) {
+    const C* from = static_cast<const C*>(sums.data) + i * n * sums.column_stride;
+    T* to = y + s.output(b.image + i, group) + b.begin;
+    const auto extra = [&](int64_t o) {
+      return static_cast<C>(bias ? bias[group * s.outputs + o] : T(0));
+    };
+    if (sums.column_stride == 1) {
+      for (int64_t o = 0; o < s.outputs; ++o) {
+        const C* line = from + o * sums.row_stride;
+        for (int64_t q = 0; q < n; ++q) to[o * s.windows + q] = T(line[q] + extra(o));
+      }
+      continue;
+    }
+    if constexpr (std::is_same_v<C, float>) {
+      write_transposed(from, s.outputs, n, s.outputs, to, s.windows, extra);
+    }
+  }
+}
+
+/// A size of blocks that gives every thread some; it changes no bits of y.
 int64_t shared_target(const ConvSizes& s) {
   const int64_t fair = ceil_div(s.images * s.windows * s.groups, 4 * num_threads());
-  return std::clamp<int64_t>(ceil_div(fair, 32) * 32, 32, block_windows);
+  return std::clamp<int64_t>(ceil_div(fair, 32) * 32, 32, most_windows);
 }
 
 template <class T>
@@ -256,7 +303,7 @@ void input_gradient(const View& dx, const View& dy, const View& w, const Conv2dO
   using C = Compute<T>;
   const ConvSizes s(dx, w, dy, options);
   if (is_depthwise(s)) return depthwise_input(s, dx, dy, w);
-  const Blocks blocks(s, shared_target(s));
+  const Blocks blocks(s, gradient_windows);
   const int64_t shares = 2 * num_threads();  // in which threads divide the work evenly enough
   const int64_t least = ceil_div(shares, std::max<int64_t>(blocks.sets * s.groups, 1));
   const int64_t splits = std::clamp<int64_t>(std::max(least, s.rows / block_rows), 1,
@@ -296,7 +343,7 @@ void weight_gradient(const View& dw, const View& dy, const View& x, const Conv2d
   using C = Compute<T>;
   const ConvSizes s(x, dw, dy, options);
   if (is_depthwise(s)) return depthwise_weight(s, dw, dy, x);
-  const Blocks blocks(s, block_windows);
+  const Blocks blocks(s, gradient_windows);
   const int64_t splits =
       std::clamp<int64_t>(std::max(ceil_div(2 * num_threads(), s.groups), s.rows / block_rows), 1,
                           std::max<int64_t>(s.rows, 1));

@@ -42,6 +42,9 @@ struct ReducePlan {
   }
 };
 
+/// Elements ahead of those being added: the processor itself stops looking ahead at each page.
+constexpr int64_t prefetch_distance = 1024;
+
 /// Lanes with elements [first, first + n) of one output, at x[k * step].
 template <class F, class T>
 [[gnu::always_inline]] inline void reduce_stretch(const F& f, typename F::Lane* lanes, const T* x,
@@ -56,6 +59,7 @@ template <class F, class T>
     typename F::Lane local[reduce_lanes];
     for (int k = 0; k < reduce_lanes; ++k) local[k] = lanes[k];
     for (; i + reduce_lanes <= n; i += reduce_lanes) {
+      __builtin_prefetch(x + i + prefetch_distance, 0, 2);
       for (int k = 0; k < reduce_lanes; ++k) local[k] = f.reduce(local[k], x[i + k], first + i + k);
     }
     for (int k = 0; k < reduce_lanes; ++k) lanes[k] = local[k];

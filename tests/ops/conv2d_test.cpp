@@ -272,3 +272,17 @@ TEST_CASE("memory that runs out on any thread is an error, and the next call wor
   CHECK(same_bits(again[0], want[0]));
   CHECK(same_bits(again[1], want[1]));
 }
+
+TEST_CASE("gradients of few windows have the same bits for any number of threads") {
+  const int threads = num_threads();
+  Tensor x = random({2, 4, 12, 12}, 1).set_requires_grad(true);
+  const Tensor w = random({5, 4, 3, 3}, 2);
+  const auto gradient = [&](int count) {
+    set_num_threads(count);
+    const Tensor y = conv2d(x, w, {}, {.padding = 1});
+    return grad({y}, {x}, {.dy = {random(y.shape(), 3)}})[0];
+  };
+  const Tensor one = gradient(1);
+  for (const int count : {2, 5}) CHECK(same_bits(gradient(count), one));
+  set_num_threads(threads);
+}
