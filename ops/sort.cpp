@@ -56,7 +56,7 @@ constinit Kernel<void(View, View, bool)> argsort_kernel{"argsort"};
 
 namespace {
 
-/// An element as a number without sign that is in the same order; NaN is the largest, zeros are one.
+/// An element as a number without sign in the same order: NaN is the largest, -0 is 0.
 template <class T>
 auto key_of(T element) {
   const Compute<T> x = static_cast<Compute<T>>(element);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# tiny_libtorch.sh PROGRAM: compiles tiny_libtorch.cpp against the libraries of the PyTorch wheel of $PYTHON.
+# tiny_libtorch.sh PROGRAM: compiles tiny_libtorch.cpp against the libraries of $PYTHON's PyTorch.
 set -eu
 root=$("${PYTHON:-python3}" -c 'import os, torch; print(os.path.dirname(torch.__file__))')
 abi=$("${PYTHON:-python3}" -c 'import torch; print(int(torch.compiled_with_cxx11_abi()))')

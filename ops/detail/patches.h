@@ -50,7 +50,7 @@ template <class T>
   std::memcpy(to + n - some, from + n - some, 32);
 }
 
-/// Whether windows lie as the plane's elements do: a tap then reads what is a fixed step further on.
+/// Whether windows lie as the plane's elements do: a tap then reads what is a fixed step away.
 inline bool windows_like_plane(const Window& w) {
   return w.rows.stride == 1 && w.columns.stride == 1 && w.columns.count() == w.columns.size;
 }
