@@ -15,6 +15,10 @@ void set_num_threads(int count);
 namespace detail {
 using RangeFunction = void (*)(const void* fn, int64_t begin, int64_t end);
 void parallel_ranges(int64_t count, int64_t grain, RangeFunction call, const void* fn);
+
+/// Inside a parallel_for(): which of its threads this is, below the smaller of num_threads() and
+/// its count; 0 if it runs on the calling thread.
+int thread_in_parallel();
 }  // namespace detail
 
 /// Calls fn(begin, end) on disjoint ranges that cover [0, count), each at least `grain` long but

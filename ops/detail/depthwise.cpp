@@ -3,8 +3,6 @@
 #include <tenet/ops/detail/loop.h>
 #include <tenet/ops/detail/row.h>
 
-#include <atomic>
-
 namespace tenet::detail {
 namespace {
 
@@ -102,10 +100,9 @@ void for_each_plane(const ConvSizes& s, const Planes& planes, int64_t count, int
                     const F& fn) {
   const int64_t size = planes.input_size() + planes.output_size();
   const memory::Workspace<C> space(std::min<int64_t>(num_threads(), count) * size);
-  std::atomic<int64_t> part = 0;
   const int64_t grain = parallel_grain / (work * s.taps * s.outputs * s.windows + 1) + 1;
   parallel_for(count, grain, [&](int64_t begin, int64_t end) {
-    C* const own = space.data() + part.fetch_add(1) * size;
+    C* const own = space.data() + thread_in_parallel() * size;
     for (int64_t task = begin; task < end; ++task) fn(task, own, own + planes.input_size());
   });
 }

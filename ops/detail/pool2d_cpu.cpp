@@ -5,8 +5,6 @@
 #include <tenet/ops/detail/window.h>
 #include <tenet/ops/pool2d.h>
 
-#include <atomic>
-
 namespace tenet::detail {
 
 constinit Kernel<void(View, View, View, const Window&)> max_pool2d_kernel{"max_pool2d"};
@@ -98,9 +96,8 @@ void add_up_planes(const View& x, int64_t work, const F& add) {
   const int64_t elements = plane_size(x), count = x.shape[0] * x.shape[1];
   const bool in_place = std::is_same_v<T, C>;
   const memory::Workspace<C> space(in_place ? 0 : num_threads() * elements);
-  std::atomic<int> part = 0;
   parallel_for(count, parallel_grain / (work + 1) + 1, [&](int64_t begin, int64_t end) {
-    C* const own = space.data() + part.fetch_add(1) * elements;
+    C* const own = space.data() + thread_in_parallel() * elements;
     for (int64_t p = begin; p < end; ++p) {
       T* const to = x.as<T>() + p * elements;
       C* const sums = in_place ? reinterpret_cast<C*>(to) : own;

@@ -107,11 +107,10 @@ class Run {
     const int64_t grain = thread_work / std::max<int64_t>(work, 1) + 1;
     const int64_t parts = omp_in_parallel() ? 1 : std::min<int64_t>(num_threads(), tasks);
     const memory::Workspace<std::byte> scratch(parts * scratch_bytes_);
-    std::atomic<int64_t> part = 0;
     std::atomic<bool> failed = false;
     parallel_for(tasks, grain, [&](int64_t begin, int64_t end) {
       const OneThread scope;
-      std::byte* own = scratch.data() + part.fetch_add(1) * scratch_bytes_;
+      std::byte* own = scratch.data() + thread_in_parallel() * scratch_bytes_;
       for (int64_t index = begin; index < end; ++index) {
         if (!block(task(index), own)) failed = true;
       }

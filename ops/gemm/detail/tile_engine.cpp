@@ -123,7 +123,7 @@ TileEngine::TileEngine(Gemm& g)
 /// Tiles of an item: [k_tiles][n_tiles].
 void TileEngine::pack_b(const Shape& items) {
   const int64_t per_item = k_tiles_ * n_tiles_;
-  parallel_for(items.numel() * per_item, 128, [&](int64_t begin, int64_t end) {
+  parallel_for(items.numel() * per_item, 48, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
       int64_t rest = unit / per_item;
       const auto* item = static_cast<const bf16*>(g_.b.data);
@@ -148,12 +148,16 @@ void TileEngine::pack_b_tile(const bf16* item, int64_t k, int64_t n, bf16* to) c
   }
 }
 
-/// Blocks of C that stay in the cache until they are finished.
+/// Blocks of C that stay in the first cache or near it. Where B is larger than the second cache,
+/// larger blocks over a part of its columns, so that many rows meet them there.
 Tiling TileEngine::tiling(int threads) const {
-  constexpr int64_t elements = 16 * 1024, most_rows = 256;
-  const int64_t fitting = elements / g_.n / (2 * rows) * (2 * rows);
-  const int64_t share = g_.batch.numel() < threads ? (g_.m + threads - 1) / threads : g_.m;
-  return {std::clamp(std::min(fitting, round_up(share, 2 * rows)), 2 * rows, most_rows), g_.n};
+  constexpr int64_t cached = 384 * 1024, small = 16 * 1024, large = 64 * 1024, most_rows = 256;
+  const bool fits = std::min(g_.k, sum_block) * g_.n <= cached;
+  const int64_t columns = fits ? g_.n : std::min<int64_t>(g_.n, large / most_rows);
+  const int64_t fitting = (fits ? small : large) / columns / (2 * rows) * (2 * rows);
+  const int64_t tasks = g_.batch.numel() * ((g_.n + columns - 1) / columns);
+  const int64_t share = tasks < threads ? (g_.m + threads - 1) / threads : g_.m;
+  return {std::clamp(std::min(fitting, round_up(share, 2 * rows)), 2 * rows, most_rows), columns};
 }
 
 /// Two rows of tiles of A, and a tile of C.
@@ -182,7 +186,8 @@ bool TileEngine::product(const GemmTask& task, int64_t begin, int64_t k, float* 
   const int64_t steps = tiles_in(k, depth), n = task.columns;
   auto* const a_space = reinterpret_cast<bf16*>(scratch);
   auto* const edge = reinterpret_cast<float*>(a_space + 2 * steps * tile);
-  const bf16* b = packed_.data() + task.b_offset + begin / depth * n_tiles_ * tile;
+  const bf16* b =
+      packed_.data() + task.b_offset + (begin / depth * n_tiles_ + task.column / rows) * tile;
   for (int64_t i = 0; i < task.rows; i += 2 * rows) {
     const bool high = i + rows < task.rows;
     const TileRows upper = rows_of(task, task.row + i, begin, k, a_space);
