@@ -41,6 +41,14 @@ Array<T> random_array(int64_t B, int64_t H, int64_t L, int64_t size, bool by_len
   return x;
 }
 
+/// x in another type.
+template <class T, class S>
+Array<T> converted(const Array<S>& x) {
+  Array<T> y(x.B, x.H, x.L, x.size, x.by_length);
+  for (size_t i = 0; i < x.values.size(); ++i) y.values[i] = static_cast<T>(x.values[i]);
+  return y;
+}
+
 struct Seen {
   int64_t round, key;
 };
@@ -68,8 +76,9 @@ class Attention {
   Attention(const Definition& how, const Array<T>& q, const Array<T>& k, const Array<T>& v)
       : how_(how), q_(q), k_(k), v_(v) {}
 
-  /// y and the gradients of sum(y * dy).
-  Result<T> run(const Array<T>& dy) const {
+  /// y and the gradients of sum(y * dy). Those of the scores are made with `y`, if it is given,
+  /// instead of the exact one.
+  Result<T> run(const Array<T>& dy, const Array<T>* y = nullptr) const {
     Result<T> out{{q_.B, q_.H, q_.L, q_.size},
                   {q_.B, q_.H, q_.L, q_.size},
                   {k_.B, k_.H, k_.L, k_.size},
@@ -77,7 +86,7 @@ class Attention {
                   {}};
     for (int64_t b = 0; b < q_.B; ++b) {
       for (int64_t h = 0; h < q_.H; ++h) {
-        for (int64_t i = 0; i < q_.L; ++i) query(b, h, i, dy, out);
+        for (int64_t i = 0; i < q_.L; ++i) query(b, h, i, dy, y, out);
       }
     }
     return out;
@@ -98,7 +107,8 @@ class Attention {
     return tenet::philox_uniform(how_.random, e) >= float(how_.drop) ? 1 / (1 - how_.drop) : 0;
   }
 
-  void query(int64_t b, int64_t h, int64_t i, const Array<T>& dy, Result<T>& out) const {
+  void query(int64_t b, int64_t h, int64_t i, const Array<T>& dy, const Array<T>* y,
+             Result<T>& out) const {
     const std::vector<Seen> keys = how_.sees(b, h, i);
     if (keys.empty()) return lonely(b, h, i, dy, out);
     std::vector<double> score;
@@ -116,6 +126,7 @@ class Attention {
       for (int64_t c = 0; c < q_.size; ++c) out.y.at(b, h, i)[c] += p * v[c];
       delta += p * dot(dy.at(b, h, i), v);
     }
+    if (y) delta = dot(dy.at(b, h, i), y->at(b, h, i));
     for (size_t n = 0; n < keys.size(); ++n) {
       const double p = std::exp(score[n] - top) / sum, kept = p * factor(b, h, i, keys[n]);
       const T* v = v_.at(b, h, keys[n].key);

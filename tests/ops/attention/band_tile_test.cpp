@@ -1,0 +1,184 @@
+/// Band attention in bf16, by tile registers, against its definition in double on the same numbers.
+#include <tenet/core/parallel.h>
+
+#include "band_run.h"
+#include "tile_check.h"
+
+using namespace band_test;
+
+#if TENET_HAVE_AMX
+
+namespace {
+
+using tenet::bf16;
+
+TileErrors errors_of(Run<bf16>& run) {
+  run.forward();
+  run.backward();
+  const Array<bf16> y = converted<bf16>(run.y);
+  const auto want = Attention<bf16>(run.definition(), run.q, run.k, run.v).run(run.dy, &y);
+  for (size_t i = 0; i < run.log_sum.size(); ++i) {
+    const double a = run.log_sum[i], c = want.log_sum[i];
+    CHECK((a == c || std::abs(a - c) <= 1e-5 * std::max(1.0, std::abs(c))));
+  }
+  // Gradients of scores are differences of dots of `size` numbers.
+  const double dots = std::sqrt(double(run.shape.size));
+  return {relative(run.y, want.y, 0),
+          std::max({relative(run.dq, want.dq, dots), relative(run.dk, want.dk, dots),
+                    relative(run.dv, want.dv, 0)})};
+}
+
+Run<bf16> random_run(unsigned seed, int64_t longest) {
+  std::mt19937 dice(seed);
+  const auto roll = [&](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(dice() % static_cast<uint32_t>(high - low + 1));
+  };
+  const int64_t sizes[] = {1, 2, 31, 32, 33, 63, 64, 65, roll(1, 100), 100};
+  tiles::BandShape shape{.B = roll(1, 2), .H = roll(1, 3), .Lq = roll(1, longest)};
+  shape.Lk = roll(0, 1) ? shape.Lq : roll(1, longest);
+  shape.size = sizes[seed % 10];
+  shape.causal = roll(0, 1) == 1;
+  shape.exclude_self = roll(0, 1) == 1;
+  if (shape.Lk > shape.Lq) shape.offset = shape.Lk - shape.Lq;
+  shape.key_scale = {roll(0, 1) ? 0.7 : 1 / std::sqrt(double(shape.size)), shape.exclude_self};
+  if (roll(0, 1)) shape.chunk = roll(1, 100), shape.before = roll(0, 2), shape.after = roll(0, 1);
+  Run<bf16> run(shape, seed, roll(0, 2) == 0);
+  if (roll(0, 2) == 0) run.dropout = {0.3f, {seed, 2, 77}};
+  return run;
+}
+
+}  // namespace
+
+TEST_CASE("band attention by tile registers equals its definition") {
+  if (!tiles_run()) return;
+  TileErrors worst;
+  for (unsigned seed = 1; seed <= 120; ++seed) {
+    CAPTURE(seed);
+    Run<bf16> run = random_run(seed, seed % 3 == 0 ? 200 : 40);
+    const TileErrors errors = errors_of(run);
+    CHECK(errors.y <= kTileForward);
+    CHECK(errors.gradient <= kTileGradient);
+    worst.take(errors);
+  }
+  MESSAGE("off by " << worst.y << ", gradient by " << worst.gradient);
+}
+
+TEST_CASE("a causal prefix by tile registers has the same bits, whatever follows") {
+  if (!tiles_run()) return;
+  for (const int64_t chunk : {0, 24}) {
+    for (const int64_t size : {20, 32, 65}) {
+      tiles::BandShape shape{.B = 1, .H = 2, .Lq = 200, .Lk = 200, .size = size};
+      shape.chunk = chunk, shape.before = 1, shape.causal = true, shape.key_scale.scale = 0.3;
+      Run<bf16> whole(shape, 3, false);
+      whole.forward();
+      for (const int64_t t : {1, 2, 15, 16, 31, 32, 33, 65, 128, 199}) {
+        CAPTURE(t);
+        shape.Lq = shape.Lk = t, shape.offset = 0;
+        Run<bf16> prefix(shape, 3, false);
+        Run<bf16> spoilt = whole;
+        for (int64_t h = 0; h < 2; ++h) {
+          for (int64_t i = 0; i < t; ++i) {
+            std::copy_n(whole.q.at(0, h, i), size, prefix.q.at(0, h, i));
+            std::copy_n(whole.k.at(0, h, i), size, prefix.k.at(0, h, i));
+            std::copy_n(whole.v.at(0, h, i), size, prefix.v.at(0, h, i));
+          }
+          for (int64_t i = t; i < 200; ++i) {
+            for (auto* x : {&spoilt.q, &spoilt.k}) std::fill_n(x->at(0, h, i), size, bf16(NAN));
+            std::fill_n(spoilt.v.at(0, h, i), size, bf16(i % 2 ? NAN : INFINITY));
+          }
+        }
+        prefix.forward();
+        spoilt.forward();
+        for (int64_t h = 0; h < 2; ++h) {
+          for (int64_t i = 0; i < t; ++i) {
+            CHECK(same_numbers(prefix.y.at(0, h, i), whole.y.at(0, h, i), size));
+            CHECK(same_numbers(spoilt.y.at(0, h, i), whole.y.at(0, h, i), size));
+          }
+        }
+        shape.Lq = 1, shape.offset = t - 1;  // one cached query
+        Run<bf16> last(shape, 3, false);
+        last.k = prefix.k, last.v = prefix.v;
+        for (int64_t h = 0; h < 2; ++h)
+          std::copy_n(prefix.q.at(0, h, t - 1), size, last.q.at(0, h, 0));
+        last.forward();
+        CHECK(same_numbers(last.y.at(0, 1, 0), whole.y.at(0, 1, t - 1), size));
+      }
+    }
+  }
+}
+
+TEST_CASE("batch and threads change no bit of band attention by tile registers") {
+  if (!tiles_run()) return;
+  const int threads = tenet::num_threads();
+  for (const bool shared : {false, true}) {
+    tiles::BandShape shape{.B = 3, .H = 2, .Lq = 133, .Lk = 133, .size = 40, .causal = shared};
+    shape.exclude_self = shared, shape.key_scale = {0.5, shared};
+    tenet::set_num_threads(1);
+    Run<bf16> all(shape, 4, true);
+    all.forward(), all.backward();
+    for (const int count : {2, 3}) {
+      tenet::set_num_threads(count);
+      Run<bf16> many = all;
+      many.forward(), many.backward();
+      CHECK(many.y.values == all.y.values);
+      CHECK(many.dq.values == all.dq.values);
+      CHECK(many.dk.values == all.dk.values);
+      CHECK(many.dv.values == all.dv.values);
+    }
+    shape.B = 1;
+    for (int64_t b = 0; b < 3; ++b) {
+      Run<bf16> alone(shape, 6, false);
+      alone.mask.assign(all.mask.begin() + b * 133, all.mask.begin() + (b + 1) * 133);
+      for (int64_t n = 0; n < 2 * 133; ++n) {
+        for (auto [to, from] : {std::pair{&alone.q, &all.q},
+                                {&alone.k, &all.k},
+                                {&alone.v, &all.v},
+                                {&alone.dy, &all.dy}})
+          std::copy_n(from->at(b, n % 2, n / 2), 40, to->at(0, n % 2, n / 2));
+      }
+      alone.forward(), alone.backward();
+      for (int64_t n = 0; n < 2 * 133; ++n) {
+        const int64_t h = n % 2, i = n / 2;
+        CHECK(same_numbers(alone.y.at(0, h, i), all.y.at(b, h, i), 40));
+        CHECK(same_numbers(alone.dq.at(0, h, i), all.dq.at(b, h, i), 40));
+        CHECK(same_numbers(alone.dk.at(0, h, i), all.dk.at(b, h, i), 40));
+        CHECK(same_numbers(alone.dv.at(0, h, i), all.dv.at(b, h, i), 40));
+      }
+    }
+  }
+  tenet::set_num_threads(threads);
+}
+
+TEST_CASE("a value that is not finite reaches the queries that see it, in a band of tiles") {
+  if (!tiles_run()) return;
+  for (const int64_t chunk : {0, 20}) {
+    tiles::BandShape shape{.B = 1, .H = 1, .Lq = 100, .Lk = 100, .size = 17, .chunk = chunk};
+    shape.before = 1, shape.causal = true;
+    Run<bf16> clean(shape, 7, true);
+    clean.forward();
+    const auto how = clean.definition();
+    for (const float bad : {NAN, INFINITY, -INFINITY}) {
+      for (const int64_t at : {0, 31, 64, 99}) {
+        Run<bf16> run = clean;
+        run.v.at(0, 0, at)[3] = bad;
+        run.forward();
+        for (int64_t i = 0; i < 100; ++i) {
+          CAPTURE(i);
+          const auto seen = how.sees(0, 0, i);
+          const bool sees =
+              std::any_of(seen.begin(), seen.end(), [&](Seen s) { return s.key == at; });
+          const float got = run.y.at(0, 0, i)[3];
+          CHECK(sees == !same_numbers(run.y.at(0, 0, i), clean.y.at(0, 0, i), 17));
+          if (sees) CHECK((std::isnan(bad) ? std::isnan(got) : got == bad));
+          CHECK(std::isfinite(run.y.at(0, 0, i)[4]));
+        }
+      }
+    }
+  }
+}
+
+#else
+
+TEST_CASE("band attention by tile registers") { MESSAGE("skipped: not in this build"); }
+
+#endif
