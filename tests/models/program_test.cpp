@@ -224,6 +224,58 @@ TEST_CASE("score --text writes a JSON object a byte, and the mean") {
   CHECK(score("text", {"--grad"}).code != 0);
 }
 
+TEST_CASE("bench prints one JSON object") {
+  const std::vector<std::string> sizes{"--layers", "2",  "--d-model", "32", "--heads", "2",
+                                       "--d-ff",   "64", "--hashes",  "1",  "--chunk", "16"};
+  const auto bench = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "bench");
+    arguments.insert(arguments.end(), sizes.begin(), sizes.end());
+    return reformer(arguments);
+  };
+  const auto lines = [](const std::string& text) {
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  const std::vector<std::string> step{"step", "--length", "64", "--steps", "1"};
+  std::vector<std::string> short_form = step;
+  short_form.insert(short_form.end(), {"--json", "--reversible", "off"});
+  const Outcome quiet = bench(short_form);
+  CHECK_MESSAGE(quiet.code == 0, quiet.output);
+  CHECK(lines(quiet.output) == 1);
+  const auto json = nlohmann::json::parse(quiet.output);
+  CHECK(json["d_model"] == 32);
+  CHECK(json["reversible"] == "off");
+  CHECK(json["releases"] == 0);
+  for (const char* key : {"tokens_per_second", "step_seconds", "peak_bytes", "peak_rss_bytes"}) {
+    CAPTURE(key);
+    CHECK(json[key].get<double>() > 0);
+  }
+  const Outcome loud = bench(step);
+  CHECK(loud.code == 0);
+  CHECK(loud.output.starts_with("step "));
+  CHECK(contains(loud.output, "\n{\"layers\":2,"));
+  const Outcome drawn = bench({"generate", "--context", "8", "--tokens", "3"});
+  CHECK_MESSAGE(drawn.code == 0, drawn.output);
+  CHECK(lines(drawn.output) == 1);
+  CHECK(nlohmann::json::parse(drawn.output)["tokens_per_second"].get<double>() > 0);
+}
+
+TEST_CASE("mistakes in bench") {
+  CHECK(reformer({"bench"}).code != 0);
+  const auto output = [](std::vector<std::string> arguments) {
+    const Outcome outcome = reformer(arguments);
+    CHECK(outcome.code != 0);
+    return outcome.output;
+  };
+  CHECK(contains(output({"bench", "step", "--stepz", "3"}), "--stepz"));
+  CHECK(contains(output({"bench", "step", "--steps", "0"}), "--steps"));
+  CHECK(contains(output({"bench", "step", "--dtype", "f64"}), "--dtype"));
+  CHECK(contains(output({"bench", "step", "--reversible", "maybe"}), "--reversible"));
+  CHECK(contains(output({"bench", "generate", "--tokens", "1"}), "--tokens"));
+  const Outcome heads = reformer({"bench", "step", "--heads", "3", "--d-model", "32"});
+  CHECK(heads.code == 1);
+  CHECK(heads.output == "reformer: config: 3 heads do not divide a width of 32\n");
+}
+
 TEST_CASE("a misspelt key in --config is refused") {
   const ScratchFolder folder;
   folder.write("text.txt", some_text());
