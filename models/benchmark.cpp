@@ -45,7 +45,7 @@ void reset_high_water_mark() { std::ofstream("/proc/self/clear_refs") << "5"; }
 class Step {
  public:
   explicit Step(const StepBenchmarkOptions& options)
-      : dtype_(detail::autocast_of(options.model.dtype)),
+      : dtype_(detail::autocast_of(options.model.dtype, "bench")),
         model_(benchmark_config(options.model, options.length)),
         optimizer_(model_.parameters(), {.learning_rate = 1e-4}) {
     model_.set_reversible(options.reversible);
@@ -213,7 +213,7 @@ std::string to_json(const StepBenchmarkOptions& options, const StepBenchmark& re
 GenerationBenchmark benchmark_generation(const GenerationBenchmarkOptions& options) {
   check(options.tokens >= 2, "bench: {} tokens to draw; at least 2 are needed", options.tokens);
   Reformer model(benchmark_config(options.model, options.context + options.tokens));
-  const Autocast scope(detail::autocast_of(options.model.dtype));
+  const Autocast scope(detail::autocast_of(options.model.dtype, "bench"));
   Generator generator(1);
   std::vector<std::vector<int64_t>> prompts;
   for (int64_t row = 0; row < options.batch; ++row) {

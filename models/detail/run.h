@@ -62,7 +62,7 @@ class Run {
 /// Error: a configuration that is no byte model's, or an option out of range, by its flag.
 void check_options(const TrainOptions& options);
 /// What Autocast is to take f32 products in; empty for f32. Error: another type.
-std::optional<DType> autocast_of(const std::string& dtype);
+std::optional<DType> autocast_of(const std::string& dtype, const char* command = "train");
 std::unique_ptr<optim::Optimizer> make_optimizer(const TrainOptions& options, Reformer& model);
 double learning_rate_at(const TrainOptions& options, int64_t step);
 /// The options of the run that wrote the checkpoint, with the present call's folder, length of run

@@ -28,10 +28,10 @@ void check_options(const TrainOptions& o) {
   }
 }
 
-std::optional<DType> autocast_of(const std::string& dtype) {
+std::optional<DType> autocast_of(const std::string& dtype, const char* command) {
   if (dtype == "bf16") return DType::bf16;
   if (dtype == "f16") return DType::f16;
-  check(dtype == "f32", "train: dtype \"{}\"; use f32, bf16 or f16", dtype);
+  check(dtype == "f32", "{}: dtype \"{}\"; use f32, bf16 or f16", command, dtype);
   return {};
 }
 

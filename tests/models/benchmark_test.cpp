@@ -203,7 +203,7 @@ TEST_CASE("errors of benchmarks") {
   CHECK(step([](Options& o) { o.model.attention = "lsh,dense"; }) ==
         "config: attention \"dense\"; use lsh, local or full");
   CHECK(step([](Options& o) { o.model.dtype = "f64"; }) ==
-        "train: dtype \"f64\"; use f32, bf16 or f16");
+        "bench: dtype \"f64\"; use f32, bf16 or f16");
   CHECK(step([](Options& o) { o.model.residual = "fixed"; }) ==
         "config: \"tenet.residual\" is \"fixed\"; use \"exact\" or \"float\"");
   CHECK(error_of([] { benchmark_generation({.model = tiny_model(), .tokens = 1}); }) ==
