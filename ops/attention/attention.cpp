@@ -65,43 +65,12 @@ tiles::BandShape shape_of(const View& q, const View& k, const AttentionPlan& pla
   return shape;
 }
 
-#if TENET_HAVE_AMX
-void attention_tiles(const AttentionForward& a) {
-  Operand<bf16> y(a.y, Operand<bf16>::Use::out);
-  tiles::band_forward<bf16>(shape_of(a.q, a.k, a.plan),
-                            {heads_of<const bf16>(a.q),
-                             heads_of<const bf16>(a.k),
-                             heads_of<const bf16>(a.v),
-                             mask_bytes(a.mask),
-                             {a.plan.dropout, a.plan.random}},
-                            y.heads(), a.log_sum.as<float>());
-  y.finish();
-}
-
-void attention_backward_tiles(const AttentionBackward& a) {
-  using Out = Operand<bf16>;
-  Out dq(a.dq, Out::Use::out), dk(a.dk, Out::Use::out), dv(a.dv, Out::Use::out);
-  tiles::band_backward<bf16>(shape_of(a.q, a.k, a.plan),
-                             {heads_of<const bf16>(a.q),
-                              heads_of<const bf16>(a.k),
-                              heads_of<const bf16>(a.v),
-                              mask_bytes(a.mask),
-                              {a.plan.dropout, a.plan.random}},
-                             heads_of<const bf16>(a.y), heads_of<const bf16>(a.dy),
-                             a.log_sum.as<const float>(), dq.heads(), dk.heads(), dv.heads());
-  for (Out* gradient : {&dq, &dk, &dv}) gradient->finish();
-}
-#endif
-
 void attention_cpu(const AttentionForward& a) {
-#if TENET_HAVE_AMX
-  if (by_tiles(a.q.dtype)) return attention_tiles(a);
-#endif
-  dispatch(FloatTypes{}, a.q.dtype, "attention", [&]<class T>() {
-    using In = Operand<T>;
+  dispatch_kernel(a.q.dtype, "attention", [&]<class T, class K>() {
+    using In = Operand<T, K>;
     const In q(a.q, In::Use::in), k(a.k, In::Use::in), v(a.v, In::Use::in);
     In y(a.y, In::Use::out);
-    tiles::band_forward<Compute<T>>(
+    tiles::band_forward<K>(
         shape_of(a.q, a.k, a.plan),
         {q.read(), k.read(), v.read(), mask_bytes(a.mask), {a.plan.dropout, a.plan.random}},
         y.heads(), a.log_sum.as<Compute<T>>());
@@ -110,15 +79,12 @@ void attention_cpu(const AttentionForward& a) {
 }
 
 void attention_backward_cpu(const AttentionBackward& a) {
-#if TENET_HAVE_AMX
-  if (by_tiles(a.q.dtype)) return attention_backward_tiles(a);
-#endif
-  dispatch(FloatTypes{}, a.q.dtype, "attention", [&]<class T>() {
-    using In = Operand<T>;
+  dispatch_kernel(a.q.dtype, "attention", [&]<class T, class K>() {
+    using In = Operand<T, K>;
     const In q(a.q, In::Use::in), k(a.k, In::Use::in), v(a.v, In::Use::in);
     const In y(a.y, In::Use::in), dy(a.dy, In::Use::in);
     In dq(a.dq, In::Use::out), dk(a.dk, In::Use::out), dv(a.dv, In::Use::out);
-    tiles::band_backward<Compute<T>>(
+    tiles::band_backward<K>(
         shape_of(a.q, a.k, a.plan),
         {q.read(), k.read(), v.read(), mask_bytes(a.mask), {a.plan.dropout, a.plan.random}},
         y.read(), dy.read(), a.log_sum.as<const Compute<T>>(), dq.heads(), dk.heads(), dv.heads());

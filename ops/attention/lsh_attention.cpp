@@ -86,16 +86,9 @@ tiles::LshShape shape_of(const View& qk, const View& order, const LshPlan& plan)
 void lsh_hash_cpu(View bucket, View qk, View rotations, const std::vector<int64_t>& factors) {
   const tiles::HashShape shape{qk.shape[0], qk.shape[1],     qk.shape[2],
                                qk.shape[3], bucket.shape[2], factors};
-#if TENET_HAVE_AMX
-  if (by_tiles(qk.dtype)) {
-    return tiles::lsh_hash<bf16>(shape, heads_of<const bf16>(qk), rotations.as<const float>(),
-                                 bucket.as<int32_t>());
-  }
-#endif
-  dispatch(FloatTypes{}, qk.dtype, "lsh_hash", [&]<class T>() {
-    const Operand<T> rows(qk, Operand<T>::Use::in);
-    tiles::lsh_hash<Compute<T>>(shape, rows.read(), rotations.as<const Compute<T>>(),
-                                bucket.as<int32_t>());
+  dispatch_kernel(qk.dtype, "lsh_hash", [&]<class T, class K>() {
+    const Operand<T, K> rows(qk, Operand<T, K>::Use::in);
+    tiles::lsh_hash<K>(shape, rows.read(), rotations.as<const Compute<T>>(), bucket.as<int32_t>());
   });
 }
 
@@ -111,81 +104,39 @@ tiles::LshInputs<T> inputs(tiles::HeadView<const T> qk, tiles::HeadView<const T>
   return {qk, v, order.as<const int32_t>(), mask_bytes(mask), {plan.dropout, plan.random}};
 }
 
-#if TENET_HAVE_AMX
-void lsh_attention_tiles(const LshForward& a) {
-  Operand<bf16> y(a.y, Operand<bf16>::Use::out);
-  tiles::lsh_forward<bf16>(
-      shape_of(a.qk, a.order, a.plan),
-      inputs(heads_of<const bf16>(a.qk), heads_of<const bf16>(a.v), a.order, a.mask, a.plan),
-      y.heads(), a.log_sum.as<float>());
-  y.finish();
-}
-
-void lsh_attention_backward_tiles(const LshBackward& a) {
-  using Out = Operand<bf16>;
-  Out dqk(a.dqk, Out::Use::out), dv(a.dv, Out::Use::out);
-  tiles::lsh_backward<bf16>(
-      shape_of(a.qk, a.order, a.plan),
-      inputs(heads_of<const bf16>(a.qk), heads_of<const bf16>(a.v), a.order, a.mask, a.plan),
-      heads_of<const bf16>(a.y), heads_of<const bf16>(a.dy), a.log_sum.as<const float>(),
-      dqk.heads(), dv.heads());
-  for (Out* gradient : {&dqk, &dv}) gradient->finish();
-}
-#endif
-
 void lsh_attention_cpu(const LshForward& a) {
-#if TENET_HAVE_AMX
-  if (by_tiles(a.qk.dtype)) return lsh_attention_tiles(a);
-#endif
-  dispatch(FloatTypes{}, a.qk.dtype, "lsh_attention", [&]<class T>() {
-    using In = Operand<T>;
+  dispatch_kernel(a.qk.dtype, "lsh_attention", [&]<class T, class K>() {
+    using In = Operand<T, K>;
     const In qk(a.qk, In::Use::in), v(a.v, In::Use::in);
     In y(a.y, In::Use::out);
-    tiles::lsh_forward<Compute<T>>(shape_of(a.qk, a.order, a.plan),
-                                   inputs(qk.read(), v.read(), a.order, a.mask, a.plan), y.heads(),
-                                   a.log_sum.as<Compute<T>>());
+    tiles::lsh_forward<K>(shape_of(a.qk, a.order, a.plan),
+                          inputs(qk.read(), v.read(), a.order, a.mask, a.plan), y.heads(),
+                          a.log_sum.as<Compute<T>>());
     y.finish();
   });
 }
 
-template <class T, class Kept>
-tiles::LshStepInputs<T, Kept> step_inputs(tiles::HeadView<const T> q, tiles::HeadView<const T> own,
-                                          const LshStep& a) {
-  return {q, own, heads_of<const Kept>(a.k), heads_of<const Kept>(a.v), a.seen.as<const int32_t>()};
-}
-
 void lsh_step_cpu(const LshStep& a) {
-#if TENET_HAVE_AMX
-  if (by_tiles(a.q.dtype)) {
-    Operand<bf16> y(a.y, Operand<bf16>::Use::out);
-    tiles::lsh_step<bf16, bf16>(
-        shape_of(a.k, a.seen, a.plan),
-        step_inputs<bf16, bf16>(heads_of<const bf16>(a.q), heads_of<const bf16>(a.own), a),
-        y.heads());
-    return y.finish();
-  }
-#endif
-  dispatch(FloatTypes{}, a.q.dtype, "lsh_attention", [&]<class T>() {
-    using In = Operand<T>;
+  dispatch_kernel(a.q.dtype, "lsh_attention", [&]<class T, class K>() {
+    using In = Operand<T, K>;
     const In q(a.q, In::Use::in), own(a.own, In::Use::in);
     In y(a.y, In::Use::out);
-    tiles::lsh_step<Compute<T>, T>(shape_of(a.k, a.seen, a.plan),
-                                   step_inputs<Compute<T>, T>(q.read(), own.read(), a), y.heads());
+    tiles::lsh_step<K, T>(shape_of(a.k, a.seen, a.plan),
+                          {q.read(), own.read(), heads_of<const T>(a.k), heads_of<const T>(a.v),
+                           a.seen.as<const int32_t>()},
+                          y.heads());
     y.finish();
   });
 }
 
 void lsh_attention_backward_cpu(const LshBackward& a) {
-#if TENET_HAVE_AMX
-  if (by_tiles(a.qk.dtype)) return lsh_attention_backward_tiles(a);
-#endif
-  dispatch(FloatTypes{}, a.qk.dtype, "lsh_attention", [&]<class T>() {
-    using In = Operand<T>;
+  dispatch_kernel(a.qk.dtype, "lsh_attention", [&]<class T, class K>() {
+    using In = Operand<T, K>;
     const In qk(a.qk, In::Use::in), v(a.v, In::Use::in), y(a.y, In::Use::in), dy(a.dy, In::Use::in);
     In dqk(a.dqk, In::Use::out), dv(a.dv, In::Use::out);
-    tiles::lsh_backward<Compute<T>>(
-        shape_of(a.qk, a.order, a.plan), inputs(qk.read(), v.read(), a.order, a.mask, a.plan),
-        y.read(), dy.read(), a.log_sum.as<const Compute<T>>(), dqk.heads(), dv.heads());
+    tiles::lsh_backward<K>(shape_of(a.qk, a.order, a.plan),
+                           inputs(qk.read(), v.read(), a.order, a.mask, a.plan), y.read(),
+                           dy.read(), a.log_sum.as<const Compute<T>>(), dqk.heads(), dv.heads());
     for (In* gradient : {&dqk, &dv}) gradient->finish();
   });
 }

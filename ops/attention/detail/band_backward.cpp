@@ -3,6 +3,7 @@
 #include <tenet/core/memory.h>
 #include <tenet/core/parallel.h>
 #include <tenet/ops/attention/detail/band.h>
+#include <tenet/ops/attention/detail/shared_sums.h>
 
 namespace tenet::detail::tiles {
 namespace {
@@ -32,7 +33,8 @@ struct Gradients {
   HeadView<const T> y, dy;
   const Compute<T>* log_sum;
   Compute<T>* delta;  // dy . y, [B, H, Lq]
-  HeadView<Compute<T>> dq, dk, dv;
+  HeadView<T> dq, dk, dv;
+  const SharedSums<T>& dq_sums;
 };
 
 /// The backward pass of one head, cut into strips of keys and panels of queries. Each gradient is
@@ -54,7 +56,8 @@ class Head {
         h_(head % shape.H),
         scratch_(scratch),
         panel_(scratch.panel),
-        width_(scratch.strip.width) {}
+        width_(scratch.strip.width),
+        dq_(out.dq_sums.of_head(head)) {}
 
   /// Clears dq and computes delta for queries [first, last).
   void prepare(int64_t first, int64_t last) {
@@ -62,7 +65,7 @@ class Head {
       pack_row(panel_.q.rows, out_.y.at(b_, h_) + i * out_.y.row, shape_.size, width_);
       pack_row(panel_.dy.rows, out_.dy.at(b_, h_) + i * out_.dy.row, shape_.size, width_);
       out_.delta[head_ * shape_.Lq + i] = dot(panel_.q.rows, panel_.dy.rows, width_);
-      std::fill_n(out_.dq.at(b_, h_) + i * out_.dq.row, shape_.size, S(0));
+      std::fill_n(dq_[i], shape_.size, S(0));
     }
   }
 
@@ -70,8 +73,8 @@ class Head {
   void clear_hidden() {
     for (int64_t j = 0; in_.mask && j < shape_.Lk; ++j) {
       if (in_.mask[b_ * shape_.Lk + j]) continue;
-      std::fill_n(head_rows(out_.dk, b_, h_)[j], shape_.size, S(0));
-      std::fill_n(head_rows(out_.dv, b_, h_)[j], shape_.size, S(0));
+      std::fill_n(head_rows(out_.dk, b_, h_)[j], shape_.size, T(0));
+      std::fill_n(head_rows(out_.dv, b_, h_)[j], shape_.size, T(0));
     }
   }
 
@@ -102,6 +105,14 @@ class Head {
                 scratch_.strip);
       step(index, start, keys, true, false);
     }
+    round_queries(first, last + 1);
+  }
+
+  /// Writes dq of queries [first, last), if it was not added up in place.
+  void round_queries(int64_t first, int64_t last) {
+    if (std::is_same_v<T, S>) return;
+    const Rows<T> to = head_rows(out_.dq, b_, h_);
+    for (int64_t i = first; i < last; ++i) round_row(to[i], dq_[i], shape_.size);
   }
 
   int64_t panels() const { return (shape_.Lq + kPanel<T> - 1) / kPanel<T>; }
@@ -137,8 +148,7 @@ class Head {
     backward_step(scratch_.strip, panel_, see_, dropout_, scratch_.scores, scratch_.slopes,
                   with_dq ? scratch_.dq : nullptr, with_dkv ? scratch_.dk : nullptr, scratch_.dv);
     for (int64_t i = 0; with_dq && i < count; ++i) {
-      add_row(out_.dq.at(b_, h_) + (first + i) * out_.dq.row, scratch_.dq + i * width_,
-              shape_.size);
+      add_row(dq_[first + i], scratch_.dq + i * width_, shape_.size);
     }
   }
 
@@ -151,14 +161,15 @@ class Head {
 
   void write_keys(int64_t keys) {
     const Strip<T>& strip = scratch_.strip;
-    const Rows<S> to_dk = head_rows(out_.dk, b_, h_), to_dv = head_rows(out_.dv, b_, h_);
+    const Rows<T> to_dk = head_rows(out_.dk, b_, h_), to_dv = head_rows(out_.dv, b_, h_);
     for (int64_t j = 0; j < keys; ++j) {
       S *dk = scratch_.dk + j * width_, *dv = scratch_.dv + j * width_;
       if (shape_.key_scale.normalize) {
-        normalization_gradient(strip.k + j * width_, shape_.size, width_, dk);
+        const T* k = strip.k + j * width_;
+        normalization_gradient(k, mean_square(k, shape_.size, width_), shape_.size, width_, dk);
       }
-      std::copy_n(dk, shape_.size, to_dk[strip.token[j]]);
-      std::copy_n(dv, shape_.size, to_dv[strip.token[j]]);
+      round_row(to_dk[strip.token[j]], dk, shape_.size);
+      round_row(to_dv[strip.token[j]], dv, shape_.size);
     }
   }
 
@@ -180,6 +191,7 @@ class Head {
   Scratch<T>& scratch_;
   PanelGradient<T>& panel_;
   const int64_t width_;
+  const Rows<S> dq_;
   Visibility<T> see_;
   PanelDropout<T> dropout_;
 };
@@ -197,6 +209,7 @@ void run_heads(const BandShape& shape, const BandInputs<T>& in, const VisibleKey
     one.prepare(0, shape.Lq);
     one.clear_hidden();
     for (int64_t strip = 0; strip < one.strips(); ++strip) one.strip(strip, true);
+    one.round_queries(0, shape.Lq);
   }
   for (int64_t index = whole; index < heads; ++index) {
     Head<T> one = head(index);
@@ -215,11 +228,12 @@ void run_heads(const BandShape& shape, const BandInputs<T>& in, const VisibleKey
 
 template <class T>
 void band_backward(const BandShape& shape, const BandInputs<T>& in, HeadView<const T> y,
-                   HeadView<const T> dy, const Compute<T>* log_sum, HeadView<Compute<T>> dq,
-                   HeadView<Compute<T>> dk, HeadView<Compute<T>> dv) {
+                   HeadView<const T> dy, const Compute<T>* log_sum, HeadView<T> dq, HeadView<T> dk,
+                   HeadView<T> dv) {
   const VisibleKeys keys(shape, in.mask);
   memory::Workspace<Compute<T>> delta(shape.B * shape.H * shape.Lq);
-  const Gradients<T> out{y, dy, log_sum, delta.data(), dq, dk, dv};
+  const SharedSums<T> dq_sums(dq, shape.B, shape.H, shape.Lq, shape.size, true);
+  const Gradients<T> out{y, dy, log_sum, delta.data(), dq, dk, dv, dq_sums};
   Carver measure;
   (void)Scratch<T>(measure, shape.size);
   const int threads = threads_for(5 * shape.B * shape.H * shape.Lq * band_keys(shape) * shape.size);
@@ -241,8 +255,8 @@ template void band_backward<double>(const BandShape&, const BandInputs<double>&,
                                     HeadView<double>, HeadView<double>, HeadView<double>);
 #if TENET_HAVE_AMX
 template void band_backward<bf16>(const BandShape&, const BandInputs<bf16>&, HeadView<const bf16>,
-                                  HeadView<const bf16>, const float*, HeadView<float>,
-                                  HeadView<float>, HeadView<float>);
+                                  HeadView<const bf16>, const float*, HeadView<bf16>,
+                                  HeadView<bf16>, HeadView<bf16>);
 #endif
 
 }  // namespace tenet::detail::tiles

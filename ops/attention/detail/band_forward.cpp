@@ -51,7 +51,7 @@ class QueryBlock {
         scratch_(scratch),
         width_(scratch.strip.width) {}
 
-  void run(HeadView<S> y, S* log_sum) {
+  void run(HeadView<T> y, S* log_sum) {
     pack_queries();
     const Rows<const T> k = head_rows(in_.k, head_ / shape_.H, head_ % shape_.H);
     const Rows<const T> v = head_rows(in_.v, head_ / shape_.H, head_ % shape_.H);
@@ -100,20 +100,19 @@ class QueryBlock {
     }
   }
 
-  void write(HeadView<S> y, S* log_sum) {
+  void write(HeadView<T> y, S* log_sum) {
     const int64_t b = head_ / shape_.H, h = head_ % shape_.H;
     for (int64_t i = first_; i < last_; ++i) {
       const int64_t panel = (i - first_) / kPanel<T>, lane = (i - first_) % kPanel<T>;
       const S sum = scratch_.state[panel].sum[lane];
       const S* total = scratch_.total + (i - first_) * width_;
-      S* to = y.at(b, h) + i * y.row;
+      T* to = y.at(b, h) + i * y.row;
       log_sum[head_ * shape_.Lq + i] = scratch_.state[panel].top[lane] + std::log(sum);
       if (sum == 0 && band_.falls_back(i)) {
         std::copy_n(in_.v.at(b, h) + (i + shape_.offset) * in_.v.row, shape_.size, to);
         continue;
       }
-      const S share = sum == 0 ? S(0) : S(1) / sum;
-      for (int64_t n = 0; n < shape_.size; ++n) to[n] = total[n] * share + S(0);  // no -0
+      update_row(to, total, total, shape_.size, false, S(0), sum == 0 ? S(0) : S(1) / sum);
     }
   }
 
@@ -142,7 +141,7 @@ std::vector<int64_t> cut_queries(const BandShape& shape) {
 }  // namespace
 
 template <class T>
-void band_forward(const BandShape& shape, const BandInputs<T>& in, HeadView<Compute<T>> y,
+void band_forward(const BandShape& shape, const BandInputs<T>& in, HeadView<T> y,
                   Compute<T>* log_sum) {
   const std::vector<int64_t> cuts = cut_queries<T>(shape);
   const VisibleKeys keys(shape, in.mask);
@@ -171,8 +170,7 @@ template void band_forward<float>(const BandShape&, const BandInputs<float>&, He
 template void band_forward<double>(const BandShape&, const BandInputs<double>&, HeadView<double>,
                                    double*);
 #if TENET_HAVE_AMX
-template void band_forward<bf16>(const BandShape&, const BandInputs<bf16>&, HeadView<float>,
-                                 float*);
+template void band_forward<bf16>(const BandShape&, const BandInputs<bf16>&, HeadView<bf16>, float*);
 #endif
 
 }  // namespace tenet::detail::tiles

@@ -30,14 +30,14 @@ struct BandInputs {
 /// nothing is seen. T is float, double, or bf16 where amx::available(): weights then count with 16
 /// bits, in the gradients of k and v with 8, and sums are f32.
 template <class T>
-void band_forward(const BandShape& shape, const BandInputs<T>& in, HeadView<Compute<T>> y,
+void band_forward(const BandShape& shape, const BandInputs<T>& in, HeadView<T> y,
                   Compute<T>* log_sum);
 
 /// The gradients of q, k and v (all overwritten) from y, log_sum and the gradient dy; the scores
 /// are computed again. T as in band_forward().
 template <class T>
 void band_backward(const BandShape& shape, const BandInputs<T>& in, HeadView<const T> y,
-                   HeadView<const T> dy, const Compute<T>* log_sum, HeadView<Compute<T>> dq,
-                   HeadView<Compute<T>> dk, HeadView<Compute<T>> dv);
+                   HeadView<const T> dy, const Compute<T>* log_sum, HeadView<T> dq, HeadView<T> dk,
+                   HeadView<T> dv);
 
 }  // namespace tenet::detail::tiles

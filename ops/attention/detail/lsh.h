@@ -3,8 +3,10 @@
 
 #include <omp.h>
 
+#include <tenet/core/memory.h>
 #include <tenet/core/parallel.h>
 #include <tenet/ops/attention/detail/lsh_kernel.h>
+#include <tenet/ops/attention/detail/shared_sums.h>
 
 #include <algorithm>
 
@@ -66,68 +68,116 @@ inline void look(const LshShape& shape, const BucketBlock& block, int64_t first,
   }
 }
 
-/// Copies the block's keys.
+/// What the rounds need to know of positions as keys, found once.
 template <class T>
-inline void pack_block(const LshShape& shape, const Rows<const T>& q, const Rows<const T>& v,
-                       const int32_t* order, const BucketBlock& block, Strip<T>& strip) {
-  begin_keys(strip);
-  for (int64_t place = block.low; place < block.high; ++place) {
-    const int64_t position = position_of(order[place]), ahead = place + kPrefetchRows;
-    if (ahead < shape.L && order[ahead] != kOrderEnd) {
-      prefetch_row(q[position_of(order[ahead])], shape.size);
-      prefetch_row(v[position_of(order[ahead])], shape.size);
-    }
-    append_key(strip, q[position], v[position], position, shape.key_scale);
-  }
-  finish_keys(strip);
-}
+struct KeyFacts {
+  Compute<T>* mean = nullptr;    // mean_square()
+  Compute<T>* factor = nullptr;  // key_factor()
+  uint8_t* finite = nullptr;     // whether the value is
+};
 
-/// Copies of a head's rows that a thread which walks the whole head keeps: rows of one head lie far
-/// apart in a [B, L, H, d] tensor, and only every H-th set of the cache would hold them. Only where
-/// all inputs and outputs fit the cache.
+/// Memory for the KeyFacts of all heads.
+template <class T>
+class KeyFactsSpace {
+ public:
+  explicit KeyFactsSpace(const LshShape& shape)
+      : L_(shape.L), numbers_(2 * shape.B * shape.H * L_), finite_(shape.B * shape.H * L_) {}
+  KeyFacts<T> of_head(int64_t head) const {
+    Compute<T>* const mean = numbers_.data() + 2 * head * L_;
+    return {mean, mean + L_, finite_.data() + head * L_};
+  }
+
+ private:
+  int64_t L_;
+  memory::Workspace<Compute<T>> numbers_;
+  memory::Workspace<uint8_t> finite_;
+};
+
+/// Copies of a head's rows that a thread which walks the whole head keeps, all rows of a position
+/// side by side: those of one head lie far apart in a [B, L, H, d] tensor, and only every H-th set
+/// of the cache would hold them. Only where all inputs and outputs are small enough for the cache.
 template <class T>
 class HeadCopies {
   using S = Compute<T>;
 
  public:
   HeadCopies(Carver& carver, const LshShape& shape, int inputs, int outputs)
-      : L_(shape.L), size_(shape.size), width_(round_up(shape.size, kWidthUnit<T>)) {
+      : width_(round_up(shape.size, kWidthUnit<T>)),
+        inputs_(inputs * width_ * static_cast<int64_t>(sizeof(T))),
+        pitch_(inputs_ + outputs * width_ * static_cast<int64_t>(sizeof(S))) {
     constexpr int64_t most = 8 << 20;
-    const auto bytes = static_cast<int64_t>(inputs * sizeof(T) + outputs * sizeof(S));
-    if (L_ * width_ * bytes > most) return;
-    inputs_ = carver.take<T>(inputs * L_ * width_);
-    outputs_ = carver.take<S>(outputs * L_ * width_);
-    usable_ = true;
+    usable_ = shape.L * pitch_ <= most;
+    if (usable_) base_ = carver.take<std::byte>(shape.L * pitch_);
   }
   bool usable() const { return usable_; }
-  Rows<const T> input(int array, const Rows<const T>& from) const {
-    T* const rows = inputs_ + array * L_ * width_;
-    pack_rows(rows, from, 0, L_, size_, width_);
-    return {rows, width_};
-  }
-  Rows<S> output(int array) const { return {outputs_ + array * L_ * width_, width_}; }
-  void write_back(int array, const Rows<S>& to) const {
-    for (int64_t i = 0; i < L_; ++i) std::copy_n(output(array)[i], size_, to[i]);
+  Rows<T> input(int64_t array) const { return rows<T>(array * width_); }
+  Rows<S> output(int64_t array) const {
+    return rows<S>(inputs_ / static_cast<int64_t>(sizeof(S)) + array * width_);
   }
 
  private:
-  int64_t L_, size_, width_;
-  T* inputs_ = nullptr;
-  S* outputs_ = nullptr;
+  template <class U>
+  Rows<U> rows(int64_t first) const {
+    return {reinterpret_cast<U*>(base_) + first, pitch_ / static_cast<int64_t>(sizeof(U))};
+  }
+
+  int64_t width_, inputs_, pitch_;  // elements; bytes; bytes
+  std::byte* base_ = nullptr;
   bool usable_ = false;
 };
 
-/// y = (y * shrink if `kept`, else 0) + step, times share.
+/// The keys of one head: where their rows lie and what is known of them.
 template <class T>
-inline void update_row(T* y, const T* step, int64_t size, bool kept, T shrink, T share) {
-  int64_t n = 0;
-  const Vector<T> factor = splat(shrink), last = splat(share);
-  for (; n + kLanes<T> <= size; n += kLanes<T>) {
-    Vector<T> value = load(step + n);
-    if (kept) value = fma(load(y + n), factor, value);
-    store(y + n, fma(value, last, Vector<T>{}));  // + 0: no -0
+struct HeadKeys {
+  Rows<const T> q, v;  // what the rounds read
+  KeyFacts<T> facts;
+
+  /// With `copies`, their inputs 0 and 1 are read once prepare() has filled them.
+  void open(const LshShape& shape, const LshInputs<T>& in, const KeyFacts<T>& of_head, int64_t head,
+            const HeadCopies<T>* copies) {
+    from_q_ = q = head_rows(in.q, head / shape.H, head % shape.H);
+    from_v_ = v = head_rows(in.v, head / shape.H, head % shape.H);
+    facts = of_head;
+    copied_ = copies != nullptr;
+    if (!copied_) return;
+    to_q_ = copies->input(0), to_v_ = copies->input(1);
+    q = {to_q_.data, to_q_.stride}, v = {to_v_.data, to_v_.stride};
   }
-  for (; n < size; ++n) y[n] = ((kept ? y[n] * shrink : T(0)) + step[n]) * share + T(0);
+  /// Finds the facts of position i; `row` is scratch, of the strip's width.
+  void prepare(const LshShape& shape, int64_t i, T* row) {
+    if (i + kPrefetchRows < shape.L) {
+      prefetch_row(from_q_[i + kPrefetchRows], shape.size);
+      prefetch_row(from_v_[i + kPrefetchRows], shape.size);
+    }
+    const int64_t width = round_up(shape.size, kWidthUnit<T>);
+    T* const k = copied_ ? to_q_[i] : row;
+    copy_row(k, from_q_[i], shape.size, width);
+    facts.mean[i] = mean_square(k, shape.size, width);
+    facts.factor[i] = key_factor(facts.mean[i], shape.key_scale);
+    facts.finite[i] = pack_row(copied_ ? to_v_[i] : row, from_v_[i], shape.size, width);
+  }
+
+ private:
+  Rows<const T> from_q_, from_v_;
+  Rows<T> to_q_, to_v_;
+  bool copied_ = false;
+};
+
+/// Copies the block's keys.
+template <class T>
+inline void pack_block(const LshShape& shape, const HeadKeys<T>& keys, const int32_t* order,
+                       const BucketBlock& block, Strip<T>& strip) {
+  begin_keys(strip);
+  for (int64_t place = block.low; place < block.high; ++place) {
+    const int64_t position = position_of(order[place]), ahead = place + kPrefetchRows;
+    if (ahead < shape.L && order[ahead] != kOrderEnd) {
+      prefetch_row(keys.q[position_of(order[ahead])], shape.size);
+      prefetch_row(keys.v[position_of(order[ahead])], shape.size);
+    }
+    append_key(strip, keys.q[position], keys.v[position], position, keys.facts.factor[position],
+               keys.facts.finite[position] != 0);
+  }
+  finish_keys(strip);
 }
 
 template <class T>
@@ -143,19 +193,18 @@ inline void set_dropout(const LshShape& shape, const LshInputs<T>& in, int64_t h
 }
 
 /// Walks every head, one round after the other: rounds.open(head, whole), prepare(first, last) on
-/// the positions, round(r, from, to) on the places of each round, close(). Heads that divide evenly
-/// among the threads run whole on one thread each; the others are cut. To be called by every thread
-/// of a parallel region.
+/// the positions, round(r, from, to) on the places of each round, finish(first, last). Heads that
+/// divide evenly among `threads` run whole on one thread each; the others are cut. To be called by
+/// every thread of a parallel region.
 template <class Rounds>
-void walk_heads(const LshShape& shape, Rounds& rounds) {
-  const int64_t threads = omp_get_num_threads(), heads = shape.B * shape.H;
-  const int64_t whole = heads - heads % threads;
+void walk_heads(const LshShape& shape, int threads, Rounds& rounds) {
+  const int64_t heads = shape.B * shape.H, whole = heads - heads % threads;
 #pragma omp for schedule(dynamic) nowait
   for (int64_t head = 0; head < whole; ++head) {
     rounds.open(head, true);
     rounds.prepare(0, shape.L);
     for (int64_t r = 0; r < shape.R; ++r) rounds.round(r, 0, shape.L);
-    rounds.close();
+    rounds.finish(0, shape.L);
   }
   const int64_t slices = std::min<int64_t>(8 * threads, shape.L);
   const auto cut = [&](int64_t slice) { return shape.L * slice / slices; };
@@ -167,7 +216,8 @@ void walk_heads(const LshShape& shape, Rounds& rounds) {
 #pragma omp for schedule(dynamic)
       for (int64_t slice = 0; slice < slices; ++slice) rounds.round(r, cut(slice), cut(slice + 1));
     }
-    rounds.close();
+#pragma omp for schedule(static)
+    for (int64_t slice = 0; slice < slices; ++slice) rounds.finish(cut(slice), cut(slice + 1));
   }
 }
 

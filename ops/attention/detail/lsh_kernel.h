@@ -30,8 +30,7 @@ struct LshInputs {
 /// double, or bf16 where amx::available(): weights then count with 16 bits, in the gradients of k
 /// and v with 8, and sums are f32.
 template <class T>
-void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<Compute<T>> y,
-                 Compute<T>* log_sum);
+void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, Compute<T>* log_sum);
 
 /// `q` and `own` are one row a head, the query's and its value; `k` and `v` hold the `L` positions
 /// so far, of type Kept; `seen` is as in LshStep.
@@ -44,12 +43,11 @@ struct LshStepInputs {
 
 /// The row of y that lsh_forward() gives a query which sees those positions.
 template <class T, class Kept>
-void lsh_step(const LshShape& shape, const LshStepInputs<T, Kept>& in, HeadView<Compute<T>> y);
+void lsh_step(const LshShape& shape, const LshStepInputs<T, Kept>& in, HeadView<T> y);
 
 /// The gradients of q, through queries and keys, and of v, both overwritten. T as in lsh_forward().
 template <class T>
 void lsh_backward(const LshShape& shape, const LshInputs<T>& in, HeadView<const T> y,
-                  HeadView<const T> dy, const Compute<T>* log_sum, HeadView<Compute<T>> dq,
-                  HeadView<Compute<T>> dv);
+                  HeadView<const T> dy, const Compute<T>* log_sum, HeadView<T> dq, HeadView<T> dv);
 
 }  // namespace tenet::detail::tiles

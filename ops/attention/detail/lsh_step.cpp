@@ -14,6 +14,7 @@ struct Scratch {
   Strip<T> strip;
   T *query, *queries;
   S *scores, *step;
+  S* sums;
   T *key, *values;  // rows widened from a half type
 
   Scratch(Carver& carver, const LshShape& shape) {
@@ -23,6 +24,7 @@ struct Scratch {
     queries = carver.take<T>(kPanel<T> * strip.width);
     scores = carver.take<S>(round_up(keys, kKeyUnit<T>) * kPanel<T>);
     step = carver.take<S>(kPanel<T> * strip.width);
+    sums = carver.take<S>(strip.width);
     key = carver.take<T>(shape.size);
     values = carver.take<T>(keys * shape.size);
   }
@@ -61,8 +63,9 @@ int64_t pack_seen(const LshShape& shape, const Rows<const Kept>& k, const Rows<c
 }
 
 template <class T, class Kept>
-void step_head(const LshShape& shape, const LshStepInputs<T, Kept>& in, int64_t head, Compute<T>* y,
+void step_head(const LshShape& shape, const LshStepInputs<T, Kept>& in, int64_t head, T* y,
                Scratch<T>& scratch) {
+  using S = Compute<T>;
   const int64_t b = head / shape.H, h = head % shape.H, width = scratch.strip.width;
   const Rows<const Kept> k = head_rows(in.k, b, h), v = head_rows(in.v, b, h);
   pack_row(scratch.query, in.q.at(b, h), shape.size, width);
@@ -79,21 +82,19 @@ void step_head(const LshShape& shape, const LshStepInputs<T, Kept>& in, int64_t 
     see.close();
     const bool kept = state.sum[0] != 0;
     forward_step(scratch.strip, scratch.queries, see, {}, state, scratch.scores, scratch.step);
-    update_row(y, scratch.step, shape.size, kept, state.shrink[0], Compute<T>(1));
+    update_row(scratch.sums, scratch.sums, scratch.step, width, kept, state.shrink[0], S(1));
   }
   if (state.sum[0] == 0) {
     std::copy_n(in.own.at(b, h), shape.size, y);
     return;
   }
-  using S = Compute<T>;
-  std::fill_n(scratch.step, width, S(0));
-  update_row(y, scratch.step, shape.size, true, S(1), S(1) / state.sum[0]);
+  update_row(y, scratch.sums, scratch.sums, shape.size, false, S(1), S(1) / state.sum[0]);
 }
 
 }  // namespace
 
 template <class T, class Kept>
-void lsh_step(const LshShape& shape, const LshStepInputs<T, Kept>& in, HeadView<Compute<T>> y) {
+void lsh_step(const LshShape& shape, const LshStepInputs<T, Kept>& in, HeadView<T> y) {
   Carver measure;
   (void)Scratch<T>(measure, shape);
   const int64_t heads = shape.B * shape.H;
@@ -121,7 +122,7 @@ template void lsh_step<float, f16>(const LshShape&, const LshStepInputs<float, f
                                    HeadView<float>);
 #if TENET_HAVE_AMX
 template void lsh_step<bf16, bf16>(const LshShape&, const LshStepInputs<bf16, bf16>&,
-                                   HeadView<float>);
+                                   HeadView<bf16>);
 #endif
 
 }  // namespace tenet::detail::tiles

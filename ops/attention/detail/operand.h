@@ -34,8 +34,15 @@ double checked_dropout(double p, Generator* generator, uint64_t count, PhiloxKey
 
 inline const uint8_t* mask_bytes(const View& mask) { return mask.as<const uint8_t>(); }
 
-/// Whether a kernel takes bf16 operands as they are, for products of tile registers.
-inline bool by_tiles(DType dtype) { return dtype == DType::bf16 && amx::available(); }
+/// Calls f.operator()<T, K>() for operands of type T, one of the floating types, and a kernel that
+/// takes K: bf16 itself where there are tile registers for its products, else Compute<T>.
+template <class F>
+void dispatch_kernel(DType dtype, const char* op, F&& f) {
+#if TENET_HAVE_AMX
+  if (dtype == DType::bf16 && amx::available()) return f.template operator()<bf16, bf16>();
+#endif
+  dispatch(FloatTypes{}, dtype, op, [&]<class T>() { f.template operator()<T, Compute<T>>(); });
+}
 
 /// A (B, H, L, K) view in memory.
 template <class T>
@@ -43,54 +50,52 @@ tiles::HeadView<T> heads_of(const View& v) {
   return {v.as<T>(), v.strides[0], v.strides[1], v.strides[2]};
 }
 
-/// A (B, H, L, K) operand of a kernel: its own memory in f32 and f64, a workspace of floats for the
-/// half types.
-template <class T>
+/// A (B, H, L, K) operand of type T for a kernel that takes K: its own memory, or a workspace of
+/// floats.
+template <class T, class K>
 class Operand {
  public:
-  using Element = Compute<T>;
-  static constexpr bool widened = !std::is_same_v<Element, T>;
+  static constexpr bool widened = !std::is_same_v<K, T>;
   enum class Use { in, out };
 
-  Operand(const View& v, Use use) : view_(v), use_(use) {
+  Operand(const View& v, Use use) : view_(v) {
     if constexpr (widened) {
       space_.emplace(v.numel());
-      if (use == Use::in) copy([](float& wide, T& value) { wide = value; });
+      if (use == Use::in) copy([](K& wide, T& value) { wide = value; });
     }
   }
   /// Rounds what the kernel wrote to the tensor's type.
   void finish() {
-    if constexpr (widened) copy([](float& wide, T& value) { value = T(wide); });
+    if constexpr (widened) copy([](K& wide, T& value) { value = T(wide); });
   }
-  tiles::HeadView<Element> heads() const {
+  tiles::HeadView<K> heads() const {
     if constexpr (widened) {
       const Strides s = contiguous_strides(view_.shape);
       return {space_->data(), s[0], s[1], s[2]};
     } else {
-      return heads_of<T>(view_);
+      return heads_of<K>(view_);
     }
   }
-  tiles::HeadView<const Element> read() const {
-    const tiles::HeadView<Element> h = heads();
+  tiles::HeadView<const K> read() const {
+    const tiles::HeadView<K> h = heads();
     return {h.data, h.batch, h.head, h.row};
   }
 
  private:
   template <class F>
   void copy(F&& move) {
-    const int64_t H = view_.shape[1], L = view_.shape[2], K = view_.shape[3];
+    const int64_t H = view_.shape[1], L = view_.shape[2], size = view_.shape[3];
     parallel_for(view_.shape[0] * H * L, 256, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         T* narrow = view_.as<T>() + row / (H * L) * view_.strides[0] +
                     row / L % H * view_.strides[1] + row % L * view_.strides[2];
-        for (int64_t n = 0; n < K; ++n) move(space_->data()[row * K + n], narrow[n]);
+        for (int64_t n = 0; n < size; ++n) move(space_->data()[row * size + n], narrow[n]);
       }
     });
   }
 
   View view_;
-  Use use_;
-  std::optional<memory::Workspace<float>> space_;
+  std::optional<memory::Workspace<K>> space_;
 };
 
 }  // namespace tenet::detail

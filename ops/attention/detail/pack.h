@@ -65,7 +65,17 @@ template <class T>
 }
 inline constexpr int64_t kPrefetchRows = 8;
 
-/// to[0, width) = from[0, size), then zeros. False if a value is not finite.
+/// to[0, width) = from[0, size), then zeros.
+template <class T>
+inline void copy_row(T* to, const T* from, int64_t size, int64_t width) {
+  int64_t n = 0;
+  for (; n + kLanes<T> <= size; n += kLanes<T>) store(to + n, load(from + n));
+  if (n == width) return;
+  for (int64_t i = n; i < width; i += kLanes<T>) store(to + i, Vector<T>{});
+  for (; n < size; ++n) to[n] = from[n];
+}
+
+/// The same. False if a value is not finite.
 template <class T>
 inline bool pack_row(T* to, const T* from, int64_t size, int64_t width) {
   Vector<T> poison{};  // stays 0 while values are finite
@@ -86,13 +96,20 @@ inline bool pack_row(T* to, const T* from, int64_t size, int64_t width) {
 }
 
 #if TENET_HAVE_AMX
+inline __m512i load_part(const bf16* from, int64_t count) {
+  const int64_t left = std::clamp<int64_t>(count, 0, 32);
+  return _mm512_maskz_loadu_epi16(static_cast<__mmask32>((uint64_t{1} << left) - 1), from);
+}
+inline void copy_row(bf16* to, const bf16* from, int64_t size, int64_t width) {
+  for (int64_t n = 0; n < width; n += 32) {
+    _mm512_storeu_si512(to + n, load_part(from + n, size - n));
+  }
+}
 inline bool pack_row(bf16* to, const bf16* from, int64_t size, int64_t width) {
   const __m512i exponent = _mm512_set1_epi16(0x7f80);
   __mmask32 faulty = 0;
   for (int64_t n = 0; n < width; n += 32) {
-    const int64_t left = std::clamp<int64_t>(size - n, 0, 32);
-    const auto lanes = static_cast<__mmask32>((uint64_t{1} << left) - 1);
-    const __m512i value = _mm512_maskz_loadu_epi16(lanes, from + n);
+    const __m512i value = load_part(from + n, size - n);
     faulty |= _mm512_cmpeq_epi16_mask(_mm512_and_si512(value, exponent), exponent);
     _mm512_storeu_si512(to + n, value);
   }
@@ -108,6 +125,28 @@ inline void pack_rows(T* to, const Rows<const T>& from, int64_t first, int64_t c
     if (i + kPrefetchRows < count) prefetch_row(from[first + i + kPrefetchRows], size);
     pack_row(to + i * width, from[first + i], size, width);
   }
+}
+
+/// to[0, size) = from[0, size), rounded to `to`'s type.
+template <class S, class T>
+inline void round_row(T* to, const S* from, int64_t size) {
+  int64_t n = 0;
+  for (; n + kLanes<S> <= size; n += kLanes<S>) store(to + n, load(from + n));
+  for (; n < size; ++n) to[n] = T(from[n]);
+}
+
+/// to = (from * shrink if `kept`, else 0) + step, times share.
+template <class S, class To>
+inline void update_row(To* to, const S* from, const S* step, int64_t size, bool kept, S shrink,
+                       S share) {
+  int64_t n = 0;
+  const Vector<S> factor = splat(shrink), last = splat(share);
+  for (; n + kLanes<S> <= size; n += kLanes<S>) {
+    Vector<S> value = load(step + n);
+    if (kept) value = fma(load(from + n), factor, value);
+    store(to + n, fma(value, last, Vector<S>{}));  // + 0: no -0
+  }
+  for (; n < size; ++n) to[n] = To(((kept ? from[n] * shrink : S(0)) + step[n]) * share + S(0));
 }
 
 /// to[0, size) += from[0, size).
@@ -139,20 +178,65 @@ template <class T>
   }
 }
 
-/// to[k * kPanel + i] = rows[i * width + k] for the first `count` rows; 0 for the rest of the
-/// panel.
+/// Exchanges rows and columns of a kLanes x kLanes block: to[k * to_row + i] = rows[i * width + k].
+template <class T>
+[[gnu::always_inline]] inline void transpose_block(const T* rows, int64_t width, T* to,
+                                                   int64_t to_row) {
+  Vector<T> block[kLanes<T>];
+#pragma GCC unroll 16
+  for (int64_t r = 0; r < kLanes<T>; ++r) block[r] = load(rows + r * width);
+  transpose_block<T>(block);
+#pragma GCC unroll 16
+  for (int64_t r = 0; r < kLanes<T>; ++r) store(to + r * to_row, block[r]);
+}
+
+#if defined(__AVX512F__)
+/// By loads of four numbers, which take the place of half of the permutations.
+inline void transpose_block(const float* rows, int64_t width, float* to, int64_t to_row) {
+  const auto quarter = [&](int64_t r, int64_t k) { return _mm_loadu_ps(rows + r * width + k); };
+  constexpr __mmask16 all = 0xffff;  // plain intrinsics look uninitialised to GCC 12
+  for (int64_t k = 0; k < 16; k += 4) {
+    __m512 part[4];  // columns k to k + 3 of rows r, r + 4, r + 8 and r + 12
+#pragma GCC unroll 4
+    for (int64_t r = 0; r < 4; ++r) {
+      part[r] = _mm512_zextps128_ps512(quarter(r, k));
+      part[r] = _mm512_maskz_insertf32x4(all, part[r], quarter(r + 4, k), 1);
+      part[r] = _mm512_maskz_insertf32x4(all, part[r], quarter(r + 8, k), 2);
+      part[r] = _mm512_maskz_insertf32x4(all, part[r], quarter(r + 12, k), 3);
+    }
+    const auto low = [&](int r) {
+      return _mm512_castps_pd(_mm512_maskz_unpacklo_ps(all, part[r], part[r + 1]));
+    };
+    const auto high = [&](int r) {
+      return _mm512_castps_pd(_mm512_maskz_unpackhi_ps(all, part[r], part[r + 1]));
+    };
+    _mm512_storeu_pd(to + k * to_row, _mm512_maskz_unpacklo_pd(0xff, low(0), low(2)));
+    _mm512_storeu_pd(to + (k + 1) * to_row, _mm512_maskz_unpackhi_pd(0xff, low(0), low(2)));
+    _mm512_storeu_pd(to + (k + 2) * to_row, _mm512_maskz_unpacklo_pd(0xff, high(0), high(2)));
+    _mm512_storeu_pd(to + (k + 3) * to_row, _mm512_maskz_unpackhi_pd(0xff, high(0), high(2)));
+  }
+}
+#endif
+
+/// to[k * kPanel + i] = rows[i * width + k] for the first `count` rows; 0 for the rest of their
+/// vector. A vector without rows is left as it is.
 template <class T>
 inline void transpose_panel(T* to, const T* rows, int64_t count, int64_t width) {
-  for (int64_t first = 0; first < kPanel<T>; first += kLanes<T>) {
-    for (int64_t k = 0; k < width; k += kLanes<T>) {
-      Vector<T> block[kLanes<T>];
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < kLanes<T>; ++r) {
-        block[r] = first + r < count ? load(rows + (first + r) * width + k) : Vector<T>{};
+  constexpr int64_t V = kLanes<T>;
+  for (int64_t first = 0; first < count; first += V) {
+    if (first + V <= count) {
+      for (int64_t k = 0; k < width; k += V) {
+        transpose_block(rows + first * width + k, width, to + k * kPanel<T> + first, kPanel<T>);
       }
-      transpose_block<T>(block);
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < kLanes<T>; ++r) store(to + (k + r) * kPanel<T> + first, block[r]);
+      continue;
+    }
+    alignas(64) T part[V * V];
+    for (int64_t k = 0; k < width; k += V) {
+      for (int64_t r = 0; r < V; ++r) {
+        const bool filled = first + r < count;
+        store(part + r * V, filled ? load(rows + (first + r) * width + k) : Vector<T>{});
+      }
+      transpose_block(part, V, to + k * kPanel<T> + first, kPanel<T>);
     }
   }
 }

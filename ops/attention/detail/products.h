@@ -65,25 +65,37 @@ inline void spread(const Strip<T>& keys, const T* rows, const Visibility<T>& see
 
 #if TENET_HAVE_AMX
 
+/// Two tiles of keys at a time: a product waits for the one before it.
 inline void panel_scores(const Strip<bf16>& keys, const bf16* rows, const bf16* columns,
                          const Visibility<bf16>& see, float* s) {
   constexpr int64_t P = kPanel<bf16>, row = P * sizeof(float);
   const int64_t stride = keys.width * static_cast<int64_t>(sizeof(bf16));
-  for (int64_t j = see.lowest - see.lowest % amx::rows; j < see.highest; j += amx::rows) {
-    const bool low = see.first[0] < j + amx::rows && j < see.last[0];
-    const bool high = see.first[1] < j + amx::rows && j < see.last[1];
-    if (!low && !high) continue;
+  const bool high = see.last[1] > see.first[1];
+  for (int64_t j = see.lowest - see.lowest % amx::rows; j < see.highest; j += 2 * amx::rows) {
+    const bool more = j + amx::rows < see.highest;
     amx::zero<0>();
     amx::zero<1>();
+    amx::zero<2>();
+    amx::zero<3>();
     for (int64_t k = 0; k < keys.width; k += amx::depth) {
-      amx::load<2>(rows + j * keys.width + k, stride);
-      amx::load<3>(columns + k * P, row);
-      amx::load<4>(columns + k * P + amx::depth, row);
-      amx::dot<0, 2, 3>();
-      amx::dot<1, 2, 4>();
+      const bf16* a = rows + j * keys.width + k;
+      amx::load<4>(a, stride);
+      amx::load<6>(columns + k * P, row);
+      amx::dot<0, 4, 6>();
+      if (more) {
+        amx::load<5>(a + amx::rows * keys.width, stride);
+        amx::dot<2, 5, 6>();
+      }
+      if (high) {
+        amx::load<7>(columns + k * P + amx::depth, row);
+        amx::dot<1, 4, 7>();
+        if (more) amx::dot<3, 5, 7>();
+      }
     }
     amx::store<0>(s + j * P, row);
-    amx::store<1>(s + j * P + amx::rows, row);
+    if (high) amx::store<1>(s + j * P + amx::rows, row);
+    if (more) amx::store<2>(s + (j + amx::rows) * P, row);
+    if (more && high) amx::store<3>(s + (j + amx::rows) * P + amx::rows, row);
   }
 }
 
@@ -91,23 +103,19 @@ inline void panel_scores(const Strip<bf16>& keys, const bf16* rows, const bf16* 
 /// outside the range that the vector sees: their upper 16 bits, or what remains of them.
 template <bool upper>
 inline void weight_tile(const Visibility<bf16>& see, int n, int64_t key, const float* w, bf16* to) {
-  Vector<float> pairs[amx::rows];
   const auto weights = [&](int64_t j) {
     if (j < see.first[n] || j >= see.last[n]) return Vector<float>{};
     const Vector<float> all = load(w + j * kPanel<bf16> + n * amx::rows);
     const auto high = (Vector<float>)((IndexVector<float>)all & -0x10000);
     return upper ? high : all - high;
   };
+  alignas(64) float pairs[amx::rows * amx::rows];
 #pragma GCC unroll 16
   for (int r = 0; r < amx::rows; ++r) {
     const int64_t j = key + 2 * r;
-    pairs[r] = (Vector<float>)amx::round_pairs(weights(j), weights(j + 1));
+    store(pairs + r * amx::rows, (Vector<float>)amx::round_pairs(weights(j), weights(j + 1)));
   }
-  transpose_block<float>(pairs);
-#pragma GCC unroll 16
-  for (int r = 0; r < amx::rows; ++r) {
-    store(reinterpret_cast<float*>(to + r * amx::depth), pairs[r]);
-  }
+  transpose_block(pairs, amx::rows, reinterpret_cast<float*>(to), amx::rows);
 }
 
 /// Visits up to four tiles of 16 columns side by side, of `left` columns.

@@ -56,30 +56,53 @@ struct KeyScale {
 /// What is added to the mean square of a key before the root, as in the authors' code.
 inline constexpr double kKeyEpsilon = 1e-6;
 
-/// Appends a key. Call begin_keys() before the first and finish_keys() after
-/// the last.
+/// The mean square of a key plus epsilon; its row is padded to `width`.
+template <class T>
+inline Compute<T> mean_square(const T* k, int64_t size, int64_t width) {
+  using S = Compute<T>;
+  return square_sum(k, width) / static_cast<S>(size) + static_cast<S>(kKeyEpsilon);
+}
+/// What multiplies the scores of a key.
+template <class S>
+inline S key_factor(S mean, const KeyScale& how) {
+  const S scale = static_cast<S>(how.scale);
+  return how.normalize ? scale / std::sqrt(mean) : scale;
+}
+
+/// Call begin_keys() before the first key is appended, and finish_keys() after the last.
 template <class T>
 inline void begin_keys(Strip<T>& strip) {
   strip.count = strip.faulty_count = 0;
 }
+/// Lists the last key as one whose value v, not finite, is 0 in the strip.
+template <class T>
+inline void set_faulty(Strip<T>& strip, const T* v) {
+  const int64_t j = strip.count - 1;
+  std::fill_n(strip.v + j * strip.width, strip.width, T(0));
+  strip.faulty[strip.faulty_count] = static_cast<int32_t>(j);
+  strip.faulty_value[strip.faulty_count++] = v;
+}
+/// Appends a key whose factor is known, and whether its value is finite.
+template <class T>
+inline void append_key(Strip<T>& strip, const T* k, const T* v, int64_t token, Compute<T> factor,
+                       bool finite) {
+  const int64_t j = strip.count++;
+  strip.token[j] = static_cast<int32_t>(token);
+  strip.scale[j] = factor;
+  copy_row(strip.k + j * strip.width, k, strip.size, strip.width);
+  copy_row(strip.v + j * strip.width, v, strip.size, strip.width);
+  if (!finite) set_faulty(strip, v);
+}
+/// Appends a key.
 template <class T>
 inline void append_key(Strip<T>& strip, const T* k, const T* v, int64_t token,
                        const KeyScale& how) {
   const int64_t j = strip.count++;
-  T* const k_row = strip.k + j * strip.width;
-  T* const v_row = strip.v + j * strip.width;
+  T* const row = strip.k + j * strip.width;
   strip.token[j] = static_cast<int32_t>(token);
-  using S = Compute<T>;
-  strip.scale[j] = static_cast<S>(how.scale);
-  pack_row(k_row, k, strip.size, strip.width);
-  if (how.normalize) {
-    const S mean = square_sum(k_row, strip.width) / static_cast<S>(strip.size);
-    strip.scale[j] = static_cast<S>(how.scale) / std::sqrt(mean + static_cast<S>(kKeyEpsilon));
-  }
-  if (pack_row(v_row, v, strip.size, strip.width)) return;
-  std::fill(v_row, v_row + strip.width, T(0));
-  strip.faulty[strip.faulty_count] = static_cast<int32_t>(j);
-  strip.faulty_value[strip.faulty_count++] = v;
+  copy_row(row, k, strip.size, strip.width);
+  strip.scale[j] = key_factor(mean_square(row, strip.size, strip.width), how);
+  if (!pack_row(strip.v + j * strip.width, v, strip.size, strip.width)) set_faulty(strip, v);
 }
 /// A key that no query sees.
 template <class T>
@@ -135,11 +158,11 @@ struct PanelRows {
 };
 
 /// Turns dk, the gradient of a key row as if its normalisation were the constant factor scale, into
-/// the row's own: dk - k (k . dk) / (size * (mean(k^2) + epsilon)).
+/// the row's own: dk - k (k . dk) / (size * mean); `mean` is mean_square()'s.
 template <class T>
-inline void normalization_gradient(const T* k, int64_t size, int64_t width, Compute<T>* dk) {
+inline void normalization_gradient(const T* k, Compute<T> mean, int64_t size, int64_t width,
+                                   Compute<T>* dk) {
   using S = Compute<T>;
-  const S mean = square_sum(k, width) / static_cast<S>(size) + static_cast<S>(kKeyEpsilon);
   const Vector<T> along = splat<S>(-dot(k, dk, width) / (static_cast<S>(size) * mean));
   for (int64_t n = 0; n < width; n += kLanes<T>)
     store(dk + n, fma(load(k + n), along, load(dk + n)));

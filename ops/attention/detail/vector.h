@@ -75,6 +75,17 @@ template <class T>
 [[gnu::always_inline]] inline void store(T* to, Vector<T> value) {
   std::memcpy(to, &value, sizeof(value));
 }
+/// Rounded to nearest even.
+[[gnu::always_inline]] inline void store(bf16* to, Vector<float> value) {
+  typedef uint16_t Narrow __attribute__((vector_size(kVectorBytes / 2)));
+  typedef uint32_t Word __attribute__((vector_size(kVectorBytes)));
+  Word word;
+  std::memcpy(&word, &value, sizeof(word));
+  const Word rounded = word + 0x7fff + ((word >> 16) & 1);
+  const Word result = value == value ? rounded : word | 0x400000;
+  const Narrow narrow = __builtin_convertvector(result >> 16, Narrow);
+  std::memcpy(static_cast<void*>(to), &narrow, sizeof(narrow));
+}
 template <class T>
 [[gnu::always_inline]] inline Vector<T> splat(T value) {
   return value - Vector<T>{};  // not +: that would turn -0 into 0

@@ -30,7 +30,7 @@ template <class T>
 struct Run {
   tiles::BandShape shape;
   Array<T> q, k, v, dy;
-  Array<Compute<T>> y, dq, dk, dv;
+  Array<T> y, dq, dk, dv;
   std::vector<uint8_t> mask;
   std::vector<Compute<T>> log_sum;
   tiles::AttentionDropout dropout;
@@ -43,10 +43,9 @@ struct Run {
     k = random_array<T>(s.B, s.H, s.Lk, s.size, !by_length, random);
     v = random_array<T>(s.B, s.H, s.Lk, s.size, by_length, random);
     dy = random_array<T>(s.B, s.H, s.Lq, s.size, !by_length, random);
-    y = dq = Array<Compute<T>>(s.B, s.H, s.Lq, s.size, by_length);
-    dk = dv = Array<Compute<T>>(s.B, s.H, s.Lk, s.size, by_length);
-    for (Array<Compute<T>>* x : {&y, &dq, &dk, &dv})
-      std::fill(x->values.begin(), x->values.end(), Compute<T>(7));
+    y = dq = Array<T>(s.B, s.H, s.Lq, s.size, by_length);
+    dk = dv = Array<T>(s.B, s.H, s.Lk, s.size, by_length);
+    for (Array<T>* x : {&y, &dq, &dk, &dv}) std::fill(x->values.begin(), x->values.end(), T(7));
     log_sum.resize(s.B * s.H * s.Lq);
     if (masked) {
       for (int64_t j = 0; j < s.B * s.Lk; ++j) mask.push_back(random() % 3 > 0);
@@ -56,11 +55,9 @@ struct Run {
     return {view(q), view(k), view(v), mask.empty() ? nullptr : mask.data(), dropout};
   }
   void forward() { tiles::band_forward(shape, inputs(), view(y), log_sum.data()); }
-  /// From y rounded to T.
   void backward() {
-    const Array<T> rounded = converted<T>(y);
-    tiles::band_backward(shape, inputs(), view(rounded), view(std::as_const(dy)), log_sum.data(),
-                         view(dq), view(dk), view(dv));
+    tiles::band_backward(shape, inputs(), view(std::as_const(y)), view(std::as_const(dy)),
+                         log_sum.data(), view(dq), view(dk), view(dv));
   }
   Definition definition() const {
     Definition how;

@@ -76,6 +76,16 @@ TEST_CASE("LSH attention equals its definition") {
   compare_all<double>({1, 2, 17, 40, 130});
 }
 
+TEST_CASE("rows too many for a thread's copies change nothing in LSH attention") {
+  for (const bool causal : {false, true}) {
+    tiles::LshShape shape{.B = 1, .H = 2, .L = 530, .size = 2000, .R = 2, .window = 4};
+    shape.causal = causal;
+    Run<float> run(shape, {32}, 5, true);
+    run.shape.key_scale.scale = 0.02;
+    compare(run);
+  }
+}
+
 TEST_CASE("LSH attention equals its definition, often" * doctest::test_suite("slow")) {
   std::mt19937 dice(1);
   const auto roll = [&](int64_t low, int64_t high) {

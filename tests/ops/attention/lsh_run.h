@@ -53,7 +53,7 @@ struct Run {
   tiles::LshShape shape;
   std::vector<int64_t> factors;
   Array<T> q, v, dy;
-  Array<Compute<T>> y, dq, dv;
+  Array<T> y, dq, dv;
   std::vector<Compute<T>> rotation, log_sum;
   std::vector<int32_t> bucket, order;
   std::vector<uint8_t> mask;
@@ -68,9 +68,8 @@ struct Run {
     q = random_array<T>(s.B, s.H, s.L, s.size, by_length, random);
     v = random_array<T>(s.B, s.H, s.L, s.size, !by_length, random);
     dy = random_array<T>(s.B, s.H, s.L, s.size, by_length, random);
-    y = dq = dv = Array<Compute<T>>(s.B, s.H, s.L, s.size, !by_length);
-    for (Array<Compute<T>>* x : {&y, &dq, &dv})
-      std::fill(x->values.begin(), x->values.end(), Compute<T>(NAN));
+    y = dq = dv = Array<T>(s.B, s.H, s.L, s.size, !by_length);
+    for (Array<T>* x : {&y, &dq, &dv}) std::fill(x->values.begin(), x->values.end(), T(NAN));
     std::normal_distribution<double> normal;
     rotation.resize(s.H * s.size * columns());
     for (Compute<T>& value : rotation) value = static_cast<Compute<T>>(normal(random));
@@ -106,11 +105,9 @@ struct Run {
     attend();
   }
   void attend() { tiles::lsh_forward(shape, inputs(), view(y), log_sum.data()); }
-  /// From y rounded to T.
   void backward() {
-    const Array<T> rounded = converted<T>(y);
-    tiles::lsh_backward(shape, inputs(), view(rounded), view(std::as_const(dy)), log_sum.data(),
-                        view(dq), view(dv));
+    tiles::lsh_backward(shape, inputs(), view(std::as_const(y)), view(std::as_const(dy)),
+                        log_sum.data(), view(dq), view(dv));
   }
 
   bool used(int64_t b, int64_t i) const { return mask.empty() || mask[b * shape.L + i]; }

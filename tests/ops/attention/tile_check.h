@@ -2,12 +2,14 @@
 #pragma once
 
 #include <doctest/doctest.h>
+#include <tenet/core/half.h>
 #include <tenet/ops/detail/amx.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <initializer_list>
+#include <limits>
 
 #include "reference.h"
 
@@ -32,21 +34,31 @@ struct TileErrors {
   }
 };
 
-/// The largest difference, over the reference's largest value or `least`.
-template <class T>
-double relative(const Array<T>& got, const Array<double>& want, double least) {
-  double size = 1, largest = std::max(least, 1e-30);
-  for (const double value : want.values) {
-    size = std::max(size, std::abs(value));
-    largest = std::max(largest, std::abs(value));
+/// The largest difference beyond the rounding of `got` to bf16, over the reference's largest value
+/// or `least`.
+inline double relative(const Array<tenet::bf16>& got, const Array<double>& want, double least) {
+  double largest = std::max(least, 1e-30), off = 0;
+  for (const double value : want.values) largest = std::max(largest, std::abs(value));
+  for (int64_t row = 0; row < got.B * got.H * got.L; ++row) {
+    const int64_t b = row / (got.H * got.L), h = row / got.L % got.H, i = row % got.L;
+    for (int64_t n = 0; n < got.size; ++n) {
+      const double value = double(got.at(b, h, i)[n]);
+      const double half_ulp = value == 0 ? 0 : std::ldexp(1, std::ilogb(value) - 8);
+      const double beyond = std::abs(value - want.at(b, h, i)[n]) - half_ulp;
+      off = std::isnan(beyond) ? std::numeric_limits<double>::infinity() : std::max(off, beyond);
+    }
   }
-  return difference(got, want) * size / largest;
+  return off / largest;
 }
 
 /// Whether `size` numbers are the same to the bit.
 template <class T>
 bool same_numbers(const T* a, const T* b, int64_t size) {
   return std::memcmp(a, b, static_cast<size_t>(size) * sizeof(T)) == 0;
+}
+template <class T>
+bool same_array(const Array<T>& a, const Array<T>& b) {
+  return same_numbers(a.values.data(), b.values.data(), std::ssize(a.values));
 }
 
 }  // namespace attention_reference
