@@ -8,6 +8,13 @@
 namespace tenet::nn {
 namespace {
 
+/// activate(dropout(linear(x, weight, bias))), in one op where nothing is dropped.
+Tensor inner(const Tensor& x, const Tensor& weight, const Tensor& bias, Activation activation,
+             double dropout, Generator& generator) {
+  if (activation == Activation::relu && dropout == 0) return linear_relu(x, weight, bias);
+  return activate(tenet::dropout(linear(x, weight, bias), dropout, generator), activation);
+}
+
 /// The layer on some positions. Holds the tensors, not the module, which may be moved before the
 /// backward pass.
 struct Part {
@@ -19,8 +26,7 @@ struct Part {
   Tensor operator()(const Tensor& x) const {
     Generator generator(masks.seed, masks.stream);
     generator.set_offset(masks.offset);
-    const Tensor inner = tenet::dropout(linear(x, up, up_bias), dropout, generator);
-    return linear(activate(inner, activation), down, down_bias);
+    return linear(inner(x, up, up_bias, activation, dropout, generator), down, down_bias);
   }
 };
 
@@ -40,8 +46,8 @@ Tensor FeedForward::operator()(const Tensor& x) const {
   check(x.dim() >= 2 && x.shape().back() == options_.d_model,
         "feed_forward: input has shape {}, expected (.., L, {})", x.shape(), options_.d_model);
   if (options_.chunk > 0 && options_.chunk < x.size(-2) && x.numel() > 0) return chunked(x);
-  const Tensor inner = dropout(up_(x), options_.dropout, training());
-  return down_(activate(inner, options_.activation));
+  const double dropout = training() ? options_.dropout : 0;
+  return down_(inner(x, up_.weight, up_.bias, options_.activation, dropout, default_generator()));
 }
 
 // Chunks are runs of whole rows, so that their dropout masks are runs of the whole one. A mask can

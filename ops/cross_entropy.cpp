@@ -152,25 +152,26 @@ class ChunkedLoss {
   void run(int64_t begin, int64_t end) {
     const Device device = hidden.device();
     const DType wide = loss.dtype();
+    const detail::MatmulOptions in{.type = hidden.dtype()};
     const Tensor h = slice(hidden, 0, begin, end), t = slice(targets, 0, begin, end);
     const Tensor logits = empty({end - begin, weight.shape()[0]}, {wide, device});
     const Tensor lse = empty({end - begin}, {wide, device});
     detail::matmul_kernel(device, view(logits), view(h), view(transpose(weight, 0, 1)),
-                          view_or_null(bias));
+                          view_or_null(bias), in);
     detail::cross_entropy_kernel(device, view(slice(loss, 0, begin, end)), view(lse), view(logits),
                                  view(t), ignore_index);
     if (!dhidden.defined() && !dweight.defined() && !dbias.defined()) return;
     detail::cross_entropy_backward_kernel(device, view(logits), view(logits), view(lse), view(t),
                                           View{}, ignore_index);
+    // The logits are their gradient from here on.
     if (dbias.defined()) detail::accumulate_kernel(device, view(dbias), view(sum(logits, 0)));
-    const Tensor dlogits = logits.to(hidden.dtype());
     if (dhidden.defined()) {
-      detail::matmul_kernel(device, view(slice(dhidden, 0, begin, end)), view(dlogits),
-                            view(weight), View{});
+      detail::matmul_kernel(device, view(slice(dhidden, 0, begin, end)), view(logits), view(weight),
+                            View{}, in);
     }
     if (dweight.defined()) {
       const Tensor part = empty_like(dweight);
-      detail::matmul_kernel(device, view(part), view(transpose(dlogits, 0, 1)), view(h), View{});
+      detail::matmul_kernel(device, view(part), view(transpose(logits, 0, 1)), view(h), View{}, in);
       detail::accumulate_kernel(device, view(dweight), view(part));
     }
   }

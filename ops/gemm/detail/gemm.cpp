@@ -2,6 +2,7 @@
 
 #include <tenet/core/error.h>
 #include <tenet/core/parallel.h>
+#include <tenet/ops/functors/activation.h>
 #include <tenet/ops/gemm/detail/engines.h>
 #include <tenet/ops/gemm/detail/tile_engine.h>
 
@@ -37,11 +38,11 @@ void fold_batch(Gemm& g) {
   }
 }
 
-/// What becomes of a finished block of sums: bias, type, and C's strides.
+/// What becomes of a finished block of sums: bias, type, C's strides, and what relu leaves.
 template <class Sum, class To>
 struct Finish {
   const Sum* bias;  // null for none
-  bool accumulate;
+  bool accumulate, relu;
   int64_t row_stride, column_stride;
 
   void operator()(const Sum* from, int64_t ld, int64_t rows, int64_t columns, int64_t first_column,
@@ -66,6 +67,14 @@ struct Finish {
         line(false_type(), false_type(), step);
       };
       column_stride == 1 ? choose(1) : choose(column_stride);
+      if (relu) column_stride == 1 ? rectify(y, columns, 1) : rectify(y, columns, column_stride);
+    }
+  }
+
+ private:
+  [[gnu::always_inline]] static void rectify(To* y, int64_t columns, int64_t step) {
+    for (int64_t j = 0; j < columns; ++j) {
+      y[j * step] = To(functor::Relu().y(widen<Sum>(y[j * step])));
     }
   }
 };
@@ -158,9 +167,9 @@ class Run {
         for (int64_t j = 0; j < t.columns; ++j) sum[i * ld + j] += further[i * t.columns + j];
       }
     }
-    if (!in_place_ || bias_) {
-      const Finish<Sum, To> finish{bias_ ? bias_->data() : nullptr, g_.accumulate, g_.c.row_stride,
-                                   g_.c.column_stride};
+    if (!in_place_ || bias_ || g_.relu) {
+      const Finish<Sum, To> finish{bias_ ? bias_->data() : nullptr, g_.accumulate, g_.relu,
+                                   g_.c.row_stride, g_.c.column_stride};
       finish(sum, ld, t.rows, t.columns, t.column, c);
     }
     return true;
@@ -203,11 +212,14 @@ void run_bf16(Gemm& g) {
 
 }  // namespace
 
+bool gemm_rounds(DType type) { return TENET_HAVE_AMX && type == DType::bf16 && amx::available(); }
+
 void gemm(Gemm g) {
-  const DType from = g.a.dtype, to = g.c.dtype;
+  const DType from = g.type.value_or(g.a.dtype), to = g.c.dtype;
   const bool half = from == DType::bf16 || from == DType::f16;
-  check(from == g.b.dtype && (to == from || (half && to == DType::f32)),
-        "matmul: {} x {} -> {} is not supported", to_string(from), to_string(g.b.dtype),
+  const auto fits = [&](DType x) { return x == from || (x == DType::f32 && gemm_rounds(from)); };
+  check(fits(g.a.dtype) && fits(g.b.dtype) && (to == from || (half && to == DType::f32)),
+        "matmul: {} x {} -> {} is not supported", to_string(g.a.dtype), to_string(g.b.dtype),
         to_string(to));
   if (g.m == 0 || g.n == 0 || g.batch.numel() == 0) return;
   fold_batch(g);

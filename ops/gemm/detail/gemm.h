@@ -17,6 +17,7 @@
 #include <tenet/core/dtype.h>
 #include <tenet/core/shape.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,7 @@ struct MatrixView {
 /// C[b] = A[b] B[b] + bias, or C[b] += A[b] B[b] + bias. A is m x k, B is k x n, C is m x n;
 /// batch_strides have the length of `batch`. A and B have one type of f32, f64, f16, bf16, u8, i32,
 /// i64; C has that type, or f32 for the half types. No element of C lies at two places or overlaps
-/// A, B or bias.
+/// A, B or bias. With `relu`, negative elements of C then become 0.
 struct Gemm {
   int64_t m = 0, n = 0, k = 0;
   Shape batch = {};
@@ -47,7 +48,13 @@ struct Gemm {
   DType bias_dtype = DType::f32;
   int64_t bias_stride = 1;
   bool accumulate = false;
+  bool relu = false;
+  /// Where gemm_rounds() it: the type to which f32 operands are rounded. By default A's.
+  std::optional<DType> type = {};
 };
+
+/// Whether a product in `type` takes f32 operands, whose numbers count as rounded to it.
+bool gemm_rounds(DType type);
 
 /// Throws OutOfMemory, and Error where a type has no product. Called inside a parallel region, it
 /// stays on its thread.

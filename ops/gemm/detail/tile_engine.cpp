@@ -26,33 +26,62 @@ __mmask32 first_lanes(int64_t count) {
   return static_cast<__mmask32>((uint64_t{1} << std::clamp<int64_t>(count, 0, 32)) - 1);
 }
 
+typedef uint32_t Words __attribute__((vector_size(64)));
+
+/// x rounded as bf16(float) does, in the upper half of each word.
+Words rounded(__m512 x) {
+  const auto word = (Words)x;
+  const Words sum = word + 0x7fff + (word >> 16 & 1);
+  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  return (Words)_mm512_mask_mov_epi32((__m512i)sum, nan, (__m512i)(word | 0x400000));
+}
+
+/// The 32 numbers at `from` as bf16; 0 where `lanes` has none.
+__m512i read_32(const bf16* from, __mmask32 lanes) { return _mm512_maskz_loadu_epi16(lanes, from); }
+__m512i read_32(const float* from, __mmask32 lanes) {
+  alignas(64) static constexpr uint16_t upper[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
+                                                     23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
+                                                     45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+  const auto low = static_cast<__mmask16>(lanes), high = static_cast<__mmask16>(lanes >> 16);
+  return _mm512_permutex2var_epi16((__m512i)rounded(_mm512_maskz_loadu_ps(low, from)),
+                                   _mm512_load_si512(upper),
+                                   (__m512i)rounded(_mm512_maskz_loadu_ps(high, from + 16)));
+}
+
+/// The 16 numbers at `from` as bf16, each in the lower half of a word.
+Words read_16(const bf16* from, __mmask16 lanes) {
+  typedef uint16_t Narrow __attribute__((vector_size(32)));
+  return __builtin_convertvector((Narrow)_mm256_maskz_loadu_epi16(lanes, from), Words);
+}
+Words read_16(const float* from, __mmask16 lanes) {
+  return rounded(_mm512_maskz_loadu_ps(lanes, from)) >> 16;
+}
+
 /// to[i] = pairs along k of line i: (from(i, 2r), from(i, 2r + 1)) at r, 0 beyond `lines` and `k`.
-void read_lines(Strided<bf16> from, int64_t lines, int64_t k, bf16* to) {
+template <class T>
+void read_lines(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
   if (from.column == 1) {
     const __mmask32 lanes = first_lanes(k);
     for (int64_t i = 0; i < rows; ++i) {
-      const __m512i line = i < lines ? _mm512_maskz_loadu_epi16(lanes, from.data + i * from.row)
-                                     : _mm512_setzero_si512();
+      const __m512i line =
+          i < lines ? read_32(from.data + i * from.row, lanes) : _mm512_setzero_si512();
       _mm512_storeu_si512(to + i * depth, line);
     }
     return;
   }
   for (int64_t i = 0; i < rows; ++i) {
     for (int64_t j = 0; j < depth; ++j) {
-      to[i * depth + j] = i < lines && j < k ? *from.at(i, j).data : bf16();
+      to[i * depth + j] = i < lines && j < k ? bf16(*from.at(i, j).data) : bf16();
     }
   }
 }
 
 /// to[r][i] = (from(i, 2r), from(i, 2r + 1)) where lines lie next to each other: from.row is 1.
-void read_across(Strided<bf16> from, int64_t lines, int64_t k, bf16* to) {
-  typedef uint16_t Narrow __attribute__((vector_size(32)));
-  typedef uint32_t Wide __attribute__((vector_size(64)));
+template <class T>
+void read_across(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
   const auto lanes = static_cast<__mmask16>(first_lanes(lines));
   const auto read = [&](int64_t j) {
-    if (j >= k) return Wide{};
-    const auto line = (Narrow)_mm256_maskz_loadu_epi16(lanes, from.data + j * from.column);
-    return __builtin_convertvector(line, Wide);
+    return j < k ? read_16(from.data + j * from.column, lanes) : Words{};
   };
   for (int64_t r = 0; r < rows; ++r) {
     _mm512_storeu_si512(to + r * depth, (__m512i)(read(2 * r) | read(2 * r + 1) << 16));
@@ -66,7 +95,8 @@ void transpose_tile(bf16* x) {
 }
 
 /// A tile of A: lines of 16 rows, pairs along k.
-void pack_a_tile(Strided<bf16> from, int64_t lines, int64_t k, bf16* to) {
+template <class T>
+void pack_a_tile(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
   if (from.row == 1 && from.column != 1) {
     read_across(from, lines, k, to);
     transpose_tile(to);
@@ -112,7 +142,7 @@ TileEngine::TileEngine(Gemm& g)
       n_tiles_(tiles_in(g.n, rows)),
       packed_(without_repeats(g).numel() * k_tiles_ * n_tiles_ * tile) {
   const Shape items = without_repeats(g);
-  pack_b(items);
+  g.b.dtype == DType::f32 ? pack_b<float>(items) : pack_b<bf16>(items);
   g.b.batch_strides = contiguous_strides(items);
   for (int axis = 0; axis < items.dim(); ++axis) {
     int64_t& stride = g.b.batch_strides[axis];
@@ -121,12 +151,13 @@ TileEngine::TileEngine(Gemm& g)
 }
 
 /// Tiles of an item: [k_tiles][n_tiles].
+template <class T>
 void TileEngine::pack_b(const Shape& items) {
   const int64_t per_item = k_tiles_ * n_tiles_;
   parallel_for(items.numel() * per_item, 48, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
       int64_t rest = unit / per_item;
-      const auto* item = static_cast<const bf16*>(g_.b.data);
+      const T* item = static_cast<const T*>(g_.b.data);
       for (int axis = items.dim() - 1; axis >= 0; --axis) {
         item += rest % items[axis] * g_.b.batch_strides[axis];
         rest /= items[axis];
@@ -137,9 +168,10 @@ void TileEngine::pack_b(const Shape& items) {
   });
 }
 
-void TileEngine::pack_b_tile(const bf16* item, int64_t k, int64_t n, bf16* to) const {
-  const Strided<bf16> lines{item + k * g_.b.row_stride + n * g_.b.column_stride, g_.b.column_stride,
-                            g_.b.row_stride};
+template <class T>
+void TileEngine::pack_b_tile(const T* item, int64_t k, int64_t n, bf16* to) const {
+  const Strided<T> lines{item + k * g_.b.row_stride + n * g_.b.column_stride, g_.b.column_stride,
+                         g_.b.row_stride};
   if (lines.row == 1) {
     read_across(lines, g_.n - n, g_.k - k, to);
   } else {
@@ -168,16 +200,19 @@ size_t TileEngine::scratch_bytes(const Tiling&) const {
 
 TileRows TileEngine::rows_of(const GemmTask& task, int64_t row, int64_t begin, int64_t k,
                              bf16* space) const {
-  const Strided<bf16> a{static_cast<const bf16*>(g_.a.data) + task.a_offset, g_.a.row_stride,
-                        g_.a.column_stride};
   const int64_t lines = task.row + task.rows - row;
+  const auto packed = [&](auto a) -> TileRows {
+    for (int64_t j = 0; j < k; j += depth) {
+      pack_a_tile(a.at(row, begin + j), std::min(lines, rows), k - j, space + j * rows);
+    }
+    return {space, depth * sizeof(bf16), tile};
+  };
+  if (g_.a.dtype == DType::f32) return packed(a_of<float>(task));
+  const Strided<bf16> a = a_of<bf16>(task);
   if (a.column == 1 && lines >= rows && k % depth == 0) {
     return {a.at(row, begin).data, a.row * static_cast<int64_t>(sizeof(bf16)), depth};
   }
-  for (int64_t j = 0; j < k; j += depth) {
-    pack_a_tile(a.at(row, begin + j), std::min(lines, rows), k - j, space + j * rows);
-  }
-  return {space, depth * sizeof(bf16), tile};
+  return packed(a);
 }
 
 bool TileEngine::product(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,

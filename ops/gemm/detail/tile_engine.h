@@ -15,7 +15,8 @@ struct TileRows {
 };
 
 /// An element's sum over a block of k adds, for 32 k after the other, (sum over even k) + (sum over
-/// odd k). B is packed once into tiles, A is read in place where it can be.
+/// odd k). B is packed once into tiles, A is read in place where it can be. f32 operands are rounded as
+/// they are packed.
 class TileEngine {
  public:
   /// Packs B, each matrix once; b_offset of a task then counts packed elements.
@@ -28,8 +29,14 @@ class TileEngine {
                std::byte* scratch) const;
 
  private:
+  template <class T>
   void pack_b(const Shape& items);
-  void pack_b_tile(const bf16* item, int64_t k, int64_t n, bf16* to) const;
+  template <class T>
+  void pack_b_tile(const T* item, int64_t k, int64_t n, bf16* to) const;
+  template <class T>
+  Strided<T> a_of(const GemmTask& task) const {
+    return {static_cast<const T*>(g_.a.data) + task.a_offset, g_.a.row_stride, g_.a.column_stride};
+  }
   TileRows rows_of(const GemmTask& task, int64_t row, int64_t begin, int64_t k, bf16* space) const;
 
   const Gemm& g_;
