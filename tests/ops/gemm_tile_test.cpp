@@ -1,6 +1,8 @@
 /// bf16 products by tile registers: every element against the documented order of sums, to the bit.
 #include <tenet/ops/detail/amx.h>
 
+#include <bit>
+
 #include "gemm_reference.h"
 
 using namespace gemm_test;
@@ -41,6 +43,7 @@ std::vector<float> in_documented_order(const Gemm& g) {
           total += number(bias, j * g.bias_stride);
         }
         if (g.accumulate) total = number(g.c, offset(g.c, i, j, g.batch, item)) + total;
+        if (g.relu && total < 0) total = 0;
         all.push_back(g.c.dtype == DType::bf16 ? static_cast<float>(bf16(total)) : total);
       }
     }
@@ -87,12 +90,53 @@ TEST_CASE("gemm by tile registers adds in the documented order, to the bit") {
         operand(1, n, roll(0, 1) ? DType::bf16 : DType::f32, Layout::stepped, random);
     Gemm g = product(m, n, k, a, b, c);
     g.accumulate = roll(0, 1) == 1;
+    g.relu = roll(0, 1) == 1;
     if (roll(0, 1)) {
       g.bias = bias.view.data;
       g.bias_dtype = bias.view.dtype;
       g.bias_stride = bias.view.column_stride;
     }
     check_to_the_bit(g);
+  }
+}
+
+TEST_CASE("gemm by tile registers rounds f32 operands as bf16(float) does") {
+  CHECK(detail::gemm_rounds(DType::bf16) == detail::amx::available());
+  CHECK_FALSE(detail::gemm_rounds(DType::f16));
+  if (!tiles_run()) return;
+  std::mt19937 random(4);
+  const int64_t sizes[][3] = {{1, 1, 1}, {16, 16, 32}, {37, 21, 70}, {70, 45, 33}, {5, 40, 1030}};
+  for (const auto& [m, n, k] : sizes) {
+    for (int trial = 0; trial < 49 * 3; ++trial) {
+      const Layout la = layouts[trial % 7], lb = layouts[trial / 7 % 7];
+      const int which = trial / 49 + 1;  // bit 0: A is f32, bit 1: B is
+      const std::string row = fmt::format("{} {} {} {} {} {}", m, n, k, int(la), int(lb), which);
+      CAPTURE(row);
+      Operand wide[2] = {operand(m, k, DType::f32, la, random),
+                         operand(k, n, DType::f32, lb, random)};
+      Operand narrow[2] = {operand(m, k, DType::bf16, la, random),
+                           operand(k, n, DType::bf16, lb, random)};
+      for (int side = 0; side < 2; ++side) {
+        const auto count = static_cast<int64_t>(narrow[side].bytes.size() / sizeof(bf16));
+        for (int64_t i = 0; i < count; ++i) {
+          auto* x = static_cast<float*>(wide[side].view.data) + i;
+          if (random() % 4 == 0)
+            *x = std::bit_cast<float>(
+                static_cast<uint32_t>(random() & 0x81ff8000u));  // around 2^-126
+          static_cast<bf16*>(narrow[side].view.data)[i] = bf16(*x);
+        }
+      }
+      const Operand expected = operand(m, n, DType::f32, Layout::plain, random);
+      const Operand c = operand(m, n, DType::f32, Layout::plain, random);
+      gemm(product(m, n, k, narrow[0], narrow[1], expected));
+      Gemm g = product(m, n, k, wide[0], wide[1], c);
+      if (!(which & 1)) g.a = narrow[0].view;
+      if (!(which & 2)) g.b = narrow[1].view;
+      g.type = DType::bf16;
+      gemm(g);
+      const auto bytes = static_cast<size_t>(m * n) * sizeof(float);
+      CHECK(std::memcmp(c.view.data, expected.view.data, bytes) == 0);
+    }
   }
 }
 
@@ -119,6 +163,26 @@ TEST_CASE("gemm by tile registers: batches, repeated") {
         }
       }
     }
+  }
+}
+
+TEST_CASE(
+    "gemm by tile registers: what is not finite, and what rounds to infinity, in f32 operands") {
+  if (!tiles_run()) return;
+  for (const uint32_t word : {0x7f800000u, 0xff800000u, 0x7fc00000u, 0x7f800001u, 0x7fffffffu,
+                              0xffffffffu, 0x7f7fffffu, 0x7f7f7fffu, 0x3f808000u, 0x3f818000u}) {
+    float x = std::bit_cast<float>(word), one = 1;
+    bf16 y;
+    detail::gemm({.m = 1,
+                  .n = 1,
+                  .k = 1,
+                  .a = {&x},
+                  .b = {&one},
+                  .c = {&y, DType::bf16},
+                  .type = DType::bf16});
+    const bf16 expected(x);
+    CHECK(std::isnan(float(y)) == std::isnan(float(expected)));
+    if (!std::isnan(x)) CHECK(y.bits == expected.bits);
   }
 }
 

@@ -2,11 +2,15 @@
 #include <omp.h>
 #include <ops/op_case.h>
 #include <tenet/core/memory.h>
+#include <tenet/ops/arithmetic.h>
 #include <tenet/ops/creation.h>
+#include <tenet/ops/elementwise.h>
 #include <tenet/ops/matmul.h>
+#include <tenet/ops/reduce.h>
 #include <tenet/ops/stream.h>
 #include <tenet/ops/views.h>
 
+#include <cmath>
 #include <cstring>
 
 using namespace tenet;
@@ -149,6 +153,26 @@ TEST_CASE("op table: matrix products") {
          },
          "linear: dtype i64 is not supported"}};
   }
+  SUBCASE("linear_relu") {
+    row = {.op = "linear_relu", .inputs = {{.shape = {3, 4}}, {.shape = {5, 4}}, {.shape = {5}}}};
+    row.function = [](const Tensors& x) { return linear_relu(x[0], x[1], x[2]); };
+    row.reference = [](const Arrays& x) {
+      Array y = linear_reference(x);
+      for (double& value : y.values) value = std::max(value, 0.0);
+      return y;
+    };
+    row.tolerance = 1e-5;
+    row.types = real_types;
+    row.shapes = {
+        {{4}, {5, 4}, {5}}, {{2, 3, 4}, {5, 4}, {5}}, {{0, 4}, {5, 4}, {5}}, {{3, 0}, {5, 0}, {5}}};
+    const Tensor x = zeros({2, 3}), w = zeros({4, 5});
+    row.errors = {{[=] { linear_relu(x, w); },
+                   "linear_relu: x has shape (2, 3), weight (4, 5) takes 5 inputs"},
+                  {[=] {
+                     linear_relu(x.to(DType::i64), zeros({1, 3}).to(DType::i64));
+                   },
+                   "linear_relu: dtype i64 is not supported"}};
+  }
   SUBCASE("linear without bias") {
     row = {.op = "linear", .inputs = {{.shape = {2, 3, 4}}, {.shape = {5, 4}}}};
     row.function = [](const Tensors& x) { return linear(x[0], x[1]); };
@@ -187,6 +211,47 @@ TEST_CASE("matmul: under Autocast f32 operands are converted, f64 stay") {
   CHECK(same_bits(y, linear(a.to(DType::bf16), w.to(DType::bf16), bias.to(DType::bf16))));
   backward(y, {.dy = ones({5, 4}, {.dtype = DType::bf16})});
   for (const Tensor& x : {a, w, bias}) CHECK(x.grad().dtype() == DType::f32);
+}
+
+TEST_CASE("matmul: under Autocast gradients of f32 operands are sums in f32, not rounded") {
+  for (const DType type : {DType::bf16, DType::f16}) {
+    const Tensor x = random({3, 50, 70}, 1).set_requires_grad(true);
+    const Tensor w = random({40, 70}, 2).set_requires_grad(true), dy = random({3, 50, 40}, 3, type);
+    const auto exact = [&](const Tensor& t) { return t.detach().to(type).to(DType::f64); };
+    const Tensor dx = matmul(exact(dy), exact(w));
+    const Tensor dw =
+        matmul(transpose(reshape(exact(dy), {150, 40}), 0, 1), reshape(exact(x), {150, 70}));
+    const Autocast scope(type);
+    const Tensor bias = random({40}, 4);
+    for (const Tensor& y : {linear(x, w, bias), matmul(x, transpose(w, 0, 1))}) {
+      const Tensors d = grad({y}, {x, w}, {.dy = {dy}});
+      CHECK(d[0].dtype() == DType::f32);
+      CHECK(max(abs(d[0].to(DType::f64) - dx)).item<double>() <= 1e-4);  // bf16: 0.05
+      CHECK(max(abs(d[1].to(DType::f64) - dw)).item<double>() <= 1e-4);
+    }
+    CHECK(same_bits(linear(x, w, bias), linear(x.to(type), w.to(type), bias.to(type))));
+    CHECK(
+        same_bits(matmul(x, transpose(w, 0, 1)), matmul(x.to(type), transpose(w.to(type), 0, 1))));
+    const Tensor repeated = expand(random({1, 70}, 5), {40, 70});
+    CHECK(same_bits(linear(x, repeated), linear(x.to(type), repeated.contiguous().to(type))));
+  }
+}
+
+TEST_CASE("linear_relu: relu of linear and its gradients, to the bit") {
+  for (const DType type : {DType::f32, DType::f64, DType::bf16, DType::f16}) {
+    for (const bool with_bias : {true, false}) {
+      const Tensor x = random({2, 37, 45}, 1, type).set_requires_grad(true);
+      const Tensor w = random({67, 45}, 2, type).set_requires_grad(true);
+      const Tensor bias = with_bias ? random({67}, 3, type).set_requires_grad(true) : Tensor();
+      const Tensor dy = random({2, 37, 67}, 4, type);
+      const Tensors xs = with_bias ? Tensors{x, w, bias} : Tensors{x, w};
+      const Tensor y = linear_relu(x, w, bias), z = relu(linear(x, w, bias));
+      CHECK(same_bits(y, z));
+      CHECK(same_bits(grad({y}, xs, {.dy = {dy}}), grad({z}, xs, {.dy = {dy}})));
+    }
+  }
+  const Tensor nan = full({1, 1}, NAN, {.dtype = DType::bf16});
+  CHECK(std::isnan(linear_relu(nan, nan).to(DType::f32).item<float>()));
 }
 
 TEST_CASE("matmul: transposed, sliced and repeated operands are read in place") {

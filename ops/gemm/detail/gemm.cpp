@@ -2,8 +2,9 @@
 
 #include <tenet/core/error.h>
 #include <tenet/core/parallel.h>
-#include <tenet/ops/functors/activation.h>
+#include <tenet/ops/detail/loop.h>
 #include <tenet/ops/gemm/detail/engines.h>
+#include <tenet/ops/gemm/detail/round.h>
 #include <tenet/ops/gemm/detail/tile_engine.h>
 
 #include <atomic>
@@ -51,6 +52,14 @@ struct Finish {
       const Sum* x = from + i * ld;
       To* y = to + i * row_stride;
       const Sum* extra = bias ? bias + first_column : nullptr;
+#if TENET_HAVE_AMX
+      if constexpr (std::is_same_v<To, bf16>) {
+        if (column_stride == 1 && !accumulate) {
+          round_line(x, extra, relu, columns, y);
+          continue;
+        }
+      }
+#endif
       const auto line = [&](auto with_bias, auto adds, int64_t step) {
         for (int64_t j = 0; j < columns; ++j) {
           Sum value = x[j];
@@ -73,8 +82,10 @@ struct Finish {
 
  private:
   [[gnu::always_inline]] static void rectify(To* y, int64_t columns, int64_t step) {
+    TENET_IVDEP
     for (int64_t j = 0; j < columns; ++j) {
-      y[j * step] = To(functor::Relu().y(widen<Sum>(y[j * step])));
+      const To value = y[j * step];
+      y[j * step] = widen<Sum>(value) < Sum(0) ? To(0) : value;
     }
   }
 };

@@ -1,4 +1,5 @@
 #include <tenet/core/parallel.h>
+#include <tenet/ops/gemm/detail/round.h>
 #include <tenet/ops/gemm/detail/tile_engine.h>
 
 #include <array>
@@ -22,30 +23,12 @@ Shape without_repeats(const Gemm& g) {
 
 int64_t tiles_in(int64_t count, int64_t unit) { return (count + unit - 1) / unit; }
 
-__mmask32 first_lanes(int64_t count) {
-  return static_cast<__mmask32>((uint64_t{1} << std::clamp<int64_t>(count, 0, 32)) - 1);
-}
-
-typedef uint32_t Words __attribute__((vector_size(64)));
-
-/// x rounded as bf16(float) does, in the upper half of each word.
-Words rounded(__m512 x) {
-  const auto word = (Words)x;
-  const Words sum = word + 0x7fff + (word >> 16 & 1);
-  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-  return (Words)_mm512_mask_mov_epi32((__m512i)sum, nan, (__m512i)(word | 0x400000));
-}
-
 /// The 32 numbers at `from` as bf16; 0 where `lanes` has none.
 __m512i read_32(const bf16* from, __mmask32 lanes) { return _mm512_maskz_loadu_epi16(lanes, from); }
 __m512i read_32(const float* from, __mmask32 lanes) {
-  alignas(64) static constexpr uint16_t upper[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
-                                                     23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
-                                                     45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
   const auto low = static_cast<__mmask16>(lanes), high = static_cast<__mmask16>(lanes >> 16);
-  return _mm512_permutex2var_epi16((__m512i)rounded(_mm512_maskz_loadu_ps(low, from)),
-                                   _mm512_load_si512(upper),
-                                   (__m512i)rounded(_mm512_maskz_loadu_ps(high, from + 16)));
+  return upper_halves(rounded(_mm512_maskz_loadu_ps(low, from)),
+                      rounded(_mm512_maskz_loadu_ps(high, from + 16)));
 }
 
 /// The 16 numbers at `from` as bf16, each in the lower half of a word.
