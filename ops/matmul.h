@@ -1,8 +1,8 @@
 /// Matrix products and the affine map.
 ///
-/// Operands are promoted to one type; under Autocast, the product is made in its type, which is then
-/// the result's: f32 operands count as rounded to it, and their gradients are f32 sums that are not
-/// rounded. Half types are added up in f32 and rounded once. Transposed and broadcast
+/// Operands are promoted to one type; under Autocast, the product is made in its type, which is
+/// then the result's: f32 operands count as rounded to it, and their gradients are f32 sums that
+/// are not rounded. Half types are added up in f32 and rounded once. Transposed and broadcast
 /// operands are read in place. The order in which an element is added up is fixed, see Note [Order
 /// of products]. All are differentiable any number of times.
 #pragma once

@@ -15,8 +15,8 @@ struct TileRows {
 };
 
 /// An element's sum over a block of k adds, for 32 k after the other, (sum over even k) + (sum over
-/// odd k). B is packed once into tiles, A is read in place where it can be. f32 operands are rounded as
-/// they are packed.
+/// odd k). B is packed once into tiles, A is read in place where it can be. f32 operands are
+/// rounded as they are packed.
 class TileEngine {
  public:
   /// Packs B, each matrix once; b_offset of a task then counts packed elements.
