@@ -9,6 +9,7 @@ coupling_add             the exact residual stream
 coupling_sub             the exact residual stream
 decode                   the exact residual stream
 encode                   the exact residual stream
+linear_relu              linear, then relu
 lsh_attention            LSH attention
 lsh_hash                 LSH attention
 lsh_order                LSH attention
