@@ -3,13 +3,12 @@
 ///
 /// Per shape: milliseconds (the best of several interleaved repetitions) of y, dx and dw, and of y
 /// by loops.
+#include "clock.h"
+
 #include <fmt/format.h>
 
-#include <tenet/core/parallel.h>
 #include <tenet/ops/conv2d.h>
 #include <tenet/ops/creation.h>
-
-#include <ctime>
 
 namespace {
 
@@ -28,19 +27,6 @@ const Case cases[] = {{16, 64, 32, 64, 3, {.padding = 1}},
                       {16, 64, 32, 256, 1, {}},
                       {1, 64, 32, 64, 3, {.padding = 1}},
                       {16, 64, 32, 64, 3, {.padding = 1, .groups = 64}}};
-
-/// Wall time; on one thread its processor time, which is right on a busy machine too.
-template <class F>
-double milliseconds(F&& run) {
-  const auto now = [] {
-    timespec time{};
-    clock_gettime(num_threads() == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
-    return 1e3 * static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_nsec);
-  };
-  const double begin = now();
-  run();
-  return now() - begin;
-}
 
 /// The definition, with the loop over columns innermost so that it becomes vector code.
 void loops(View y, View x, View w, const Conv2dOptions& o) {
@@ -82,7 +68,9 @@ void measure(const Case& c, DType dtype) {
   const Tensor dx = empty_like(x), dw = empty_like(w);
   double best[4] = {1e9, 1e9, 1e9, 1e9};
   for (int round = 0; round < 15; ++round) {
-    const auto time = [&](int i, auto&& run) { best[i] = std::min(best[i], milliseconds(run)); };
+    const auto time = [&](int i, auto&& run) {
+      best[i] = std::min(best[i], 1e3 * seconds_of(1, run));
+    };
     time(0, [&] { detail::conv2d_kernel({}, view(y), view(x), view(w), View(), c.options); });
     time(1, [&] { detail::conv2d_input_kernel({}, view(dx), view(dy), view(w), c.options); });
     time(2, [&] { detail::conv2d_weight_kernel({}, view(dw), view(dy), view(x), c.options); });

@@ -86,6 +86,7 @@ def programs(build, python, out):
         "pytorch-generation": (peer("transformer_generation.py"), last_line),
         "tenet-profile": (own("reformer", "bench", "step"), plain_text),
         "tenet-products": (own("bench/gemm"), plain_text),
+        "tenet-attention": (own("bench/attention"), plain_text),
         "tenet-ops": (own("bench/ops", "--benchmark_format=json"), google_benchmark),
         "pytorch-ops": (peer("ops_pytorch.py"), json_lines),
         "libtorch-ops": ([str(out / "tiny_libtorch")], json_lines),

@@ -46,11 +46,12 @@ def generation_report(options, results):
 
 
 def roofline_cases(options):
-    """Single runs, whose output is shown as it is: products beside oneDNN's, and where a step's time goes."""
+    """Single runs, whose output is shown as it is: products and attention beside oneDNN, a step profiled."""
     length = 1024 if options.quick else 4096
     profiles = [dataclasses.replace(step("tenet-profile", length, dtype, profile=True), group="roofline",
                                     most_repeats=1) for dtype in TYPES]
-    return [case("tenet-products", group="roofline", most_repeats=1), *profiles]
+    kernels = [case(name, group="roofline", most_repeats=1) for name in ("tenet-products", "tenet-attention")]
+    return [*kernels, *profiles]
 
 
 def roofline_report(options, results):
