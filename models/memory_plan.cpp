@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <tenet/core/parallel.h>
 #include <tenet/models/memory_plan.h>
 #include <tenet/models/progress.h>
 #include <tenet/models/reformer.h>
@@ -9,74 +10,215 @@
 namespace tenet {
 namespace {
 
-constexpr int64_t word = 4;  // bytes of f32, fixed32 and an index
+constexpr int64_t word = 4;          // bytes of f32, fixed32 and an index
+constexpr int64_t loss_rows = 1024;  // linear_cross_entropy()'s rows at a time
+constexpr int64_t tile_bytes = 320
+                               << 10;  // about what a thread packs for a product or for attention
 
-/// What attention over chunks keeps of its scores: about six tensors of them.
-int64_t score_bytes(const ReformerConfig& c, AttentionKind kind, int64_t rows) {
-  if (!c.has_chunks() || kind == AttentionKind::full) return 0;
+/// Scratch of the kernel of the attention's backward pass: sums of f32 beside narrow gradients; a
+/// row statistic per head; tiles of each thread; and copies of the rows of a head where they fit
+/// (HeadCopies in ops/attention/detail/lsh.h).
+int64_t attention_workspace(const ReformerConfig& c, AttentionKind kind, int64_t batch,
+                            int64_t length, DType dtype) {
+  const int64_t element = itemsize(dtype), rows = batch * length;
+  const int64_t wide = word * rows * c.num_attention_heads * c.attention_head_size;
   const bool lsh = kind == AttentionKind::lsh;
-  const int64_t window =
-      lsh ? c.lsh_attn_chunk_length * (1 + c.lsh_num_chunks_before + c.lsh_num_chunks_after)
-          : c.local_attn_chunk_length * (1 + c.local_num_chunks_before + c.local_num_chunks_after);
-  return 6 * word * rows * c.num_attention_heads * (lsh ? c.num_hashes : 1) * window;
+  int64_t bytes = word * rows * c.num_attention_heads + num_threads() * tile_bytes;
+  if (dtype != DType::f32) bytes += (lsh ? 2 : 3) * wide;
+  if (dtype == DType::f16) bytes += (lsh ? 4 : 5) * wide;
+  const int64_t copies = length * c.attention_head_size * (3 * element + 2 * word);
+  if (lsh && copies <= 8 << 20) bytes += num_threads() * copies;
+  return bytes;
 }
 
-/// What the graph of one attention block keeps between its replay and its backward pass, and the
-/// gradients at its peak: normalised input, projections, output of the heads and of the block; per
-/// round an order and a log-sum-exp per head.
-int64_t attention_bytes(const ReformerConfig& c, AttentionKind kind, int64_t rows) {
-  const int64_t heads = c.num_attention_heads * c.attention_head_size;
-  const int64_t projections = kind == AttentionKind::lsh ? 2 : 3;
-  const int64_t rounds = kind == AttentionKind::lsh ? c.num_hashes : 1;
-  const int64_t wide = 4 * c.hidden_size + (2 * projections + 3) * heads;
-  return word * rows * (wide + 3 * rounds * c.num_attention_heads) + score_bytes(c, kind, rows);
-}
+/// The bytes of the tensors of one step. Each function that says "kept" counts what the graph saves
+/// between a part's forward and its backward pass.
+class Step {
+ public:
+  Step(const ReformerConfig& config, int64_t parameters, const MemoryPlanOptions& o)
+      : c_(config),
+        o_(o),
+        length_(config.padded_length(o.length)),
+        rows_(o.batch * length_),
+        width_(config.num_attention_heads * config.attention_head_size),
+        stream_(word * rows_ * config.hidden_size),
+        input_(itemsize(o.dtype) * rows_ * config.hidden_size),
+        heads_(itemsize(o.dtype) * rows_ * width_),
+        narrow_(o.dtype != DType::f32),
+        exact_(config.residual == "exact") {
+    all_gradients_ = word * parameters;
+  }
 
-/// The same for the feed-forward block, whose inner width counts for one chunk of positions only;
-/// `at_once` are differentiated together.
-int64_t feed_forward_bytes(const ReformerConfig& c, int64_t rows, int64_t at_once) {
-  const int64_t chunk = std::min(
-      at_once, c.chunk_size_feed_forward > 0 ? std::min(c.chunk_size_feed_forward, rows) : rows);
-  return word * (5 * rows * c.hidden_size + 4 * chunk * c.feed_forward_size);
-}
+  std::vector<MemoryMoment> moments() {
+    int64_t kept = 0;
+    for (const AttentionKind kind : c_.attn_layers) {
+      if (!o_.reversible) kept += attention_kept(kind) + feed_forward_kept(rows_);
+    }
+    if (!o_.reversible) add({"forward", 0, kept + last_forward(), products()});
+    add({"loss", 0, kept + loss(), products()});
+    int64_t gradients = head_gradients();
+    for (size_t i = c_.attn_layers.size(); i-- > 0;) {
+      const AttentionKind kind = c_.attn_layers[i];
+      if (!o_.reversible) kept -= attention_kept(kind) + feed_forward_kept(rows_);
+      feed_forward_backward(kind, gradients, kept);
+      gradients += feed_forward_gradients() + output_gradient();
+      attention_backward(kind, gradients, kept);
+      gradients += attention_gradients(kind) - output_gradient();
+    }
+    add({"embedding", all_gradients_, 3 * stream_, 0});
+    return std::move(moments_);
+  }
+
+ private:
+  /// Keeps the fullest of a name.
+  void add(MemoryMoment moment) {
+    for (MemoryMoment& known : moments_) {
+      if (known.name != moment.name) continue;
+      if (known.bytes() < moment.bytes()) known = std::move(moment);
+      return;
+    }
+    moments_.push_back(std::move(moment));
+  }
+
+  int64_t products() const { return num_threads() * tile_bytes; }
+  int64_t projections(AttentionKind kind) const { return kind == AttentionKind::lsh ? 2 : 3; }
+  int64_t weights_kept(int64_t gradients) const {  // rounded copies
+    return narrow_ ? gradients / word * itemsize(o_.dtype) : 0;
+  }
+  int64_t output_gradient() const { return word * c_.hidden_size * width_; }
+  int64_t attention_gradients(AttentionKind kind) const {
+    return (projections(kind) + 1) * output_gradient() + 2 * word * c_.hidden_size;
+  }
+  int64_t feed_forward_gradients() const {
+    return word *
+           (2 * c_.hidden_size * c_.feed_forward_size + c_.feed_forward_size + 3 * c_.hidden_size);
+  }
+  int64_t head_gradients() const {
+    return word * (2 * c_.hidden_size * c_.vocab_size + c_.vocab_size + 4 * c_.hidden_size);
+  }
+  /// What attention over chunks keeps of its scores: about six tensors of them.
+  int64_t scores_kept(AttentionKind kind) const {
+    if (!c_.has_chunks() || kind == AttentionKind::full) return 0;
+    const bool lsh = kind == AttentionKind::lsh;
+    const int64_t window =
+        lsh ? c_.lsh_attn_chunk_length * (1 + c_.lsh_num_chunks_before + c_.lsh_num_chunks_after)
+            : c_.local_attn_chunk_length *
+                  (1 + c_.local_num_chunks_before + c_.local_num_chunks_after);
+    return 6 * word * rows_ * c_.num_attention_heads * (lsh ? c_.num_hashes : 1) * window;
+  }
+
+  /// The number that the norm reads and its row statistics; what it gives, once for each of `reads`
+  /// products if that is a rounded copy.
+  int64_t norm_kept(int64_t rows, int64_t reads) const {
+    return (stream_ + (narrow_ ? reads : 1) * input_) / rows_ * rows + 2 * word * rows;
+  }
+  /// Queries, keys and values, what the heads give, per head an order of each round and the log of
+  /// a sum.
+  int64_t attention_kept(AttentionKind kind) const {
+    const int64_t rounds = kind == AttentionKind::lsh ? c_.num_hashes : 0;
+    return norm_kept(rows_, projections(kind)) + (projections(kind) + 1) * heads_ +
+           word * rows_ * c_.num_attention_heads * (1 + rounds) + scores_kept(kind) +
+           weights_kept(attention_gradients(kind));
+  }
+  /// The inner numbers of `rows` positions, of which a chunk is there at a time if there are any.
+  int64_t inner(int64_t rows) const {
+    const int64_t chunk = c_.chunk_size_feed_forward;
+    const int64_t at_once = chunk > 0 ? std::min(rows, o_.batch * chunk) : rows;
+    return itemsize(o_.dtype) * at_once * c_.feed_forward_size;
+  }
+  /// relu keeps what it gives, which the product behind it keeps too; others what they read.
+  int64_t inner_kept(int64_t rows) const { return (c_.hidden_act == "relu" ? 1 : 2) * inner(rows); }
+  int64_t feed_forward_kept(int64_t rows) const {
+    return norm_kept(rows, 1) + inner_kept(rows) + weights_kept(feed_forward_gradients());
+  }
+  /// Positions that pass through a feed-forward part at a time.
+  int64_t piece() const { return std::min(Reformer::feed_forward_rows, rows_); }
+
+  /// The last feed-forward part of a forward pass that keeps all: both streams before it, one
+  /// behind it, the numbers that relu reads, and what the part gives.
+  int64_t last_forward() const {
+    return 3 * stream_ + inner(piece()) + (rows_ > piece() ? 2 : 1) * input_;
+  }
+  /// Both streams, as numbers and normalised, with a rounded copy and the gradient of that; logits
+  /// of some rows; the weight's gradient, and the part of it that these rows give.
+  int64_t loss() const {
+    const int64_t logits = word * std::min(loss_rows, rows_) * c_.vocab_size;
+    return (exact_ ? 6 : 4) * stream_ + (narrow_ ? 4 : 2) * input_ +
+           (narrow_ ? 3 * logits / 2 : logits) + 2 * head_gradients() +
+           weights_kept(head_gradients());
+  }
+
+  void feed_forward_backward(AttentionKind kind, int64_t gradients, int64_t kept) {
+    const int64_t weight = word * c_.hidden_size * c_.feed_forward_size;
+    const int64_t all = feed_forward_gradients();
+    if (!o_.reversible) {
+      kept += attention_kept(kind) + feed_forward_kept(rows_);
+      const int64_t activations = kept + 2 * stream_ + 2 * input_ + inner(piece());
+      return add(
+          {"feed-forward", gradients + (rows_ > piece() ? all : weight), activations, products()});
+    }
+    // The gradients of both streams, the one that the part reads, and the one that it was added to.
+    const int64_t streams = 4 * stream_;
+    const int64_t at_work = feed_forward_kept(piece()) + inner(piece());
+    if (rows_ <= piece()) {
+      const int64_t shared = exact_ ? 0 : stream_;  // no decoded copy
+      return add({"feed-forward", gradients + weight, streams - shared + at_work, products()});
+    }
+    const int64_t pieces = input_ + stream_;  // what the part gave, and gradients
+    add({"feed-forward", gradients + all + weight, streams + pieces + at_work, products()});
+    add({"feed-forward", gradients + all, streams + pieces + input_, 0});
+  }
+
+  void attention_backward(AttentionKind kind, int64_t gradients, int64_t kept) {
+    // Gradients of both streams; of what the heads give, of queries, keys and values.
+    int64_t activations = kept + attention_kept(kind) + 2 * stream_ +
+                          (1 + projections(kind)) * heads_ + (narrow_ ? input_ : 0);
+    // Both rebuilt streams, and the sum of two gradients.
+    if (o_.reversible) activations += (exact_ ? 3 : 2) * stream_;
+    add({"attention", gradients, activations,
+         attention_workspace(c_, kind, o_.batch, length_, o_.dtype)});
+  }
+
+  const ReformerConfig& c_;
+  const MemoryPlanOptions& o_;
+  const int64_t length_, rows_, width_;
+  const int64_t stream_, input_, heads_;  // of f32 or fixed32; of what products read; of all heads
+  const bool narrow_, exact_;
+  int64_t all_gradients_ = 0;
+  std::vector<MemoryMoment> moments_;
+};
 
 }  // namespace
 
-int64_t MemoryPlan::total() const {
-  return parameters + gradients + optimizer + std::max(streams + layers, head);
+const MemoryMoment& MemoryPlan::fullest() const {
+  return *std::max_element(
+      moments.begin(), moments.end(),
+      [](const MemoryMoment& a, const MemoryMoment& b) { return a.bytes() < b.bytes(); });
 }
 
-MemoryPlan plan_memory(const ReformerConfig& config, int64_t parameters, int64_t batch,
-                       int64_t length, bool reversible, double optimizer_floats) {
-  const int64_t rows = batch * length;
-  const int64_t stream = word * rows * config.hidden_size;
+MemoryPlan plan_memory(const ReformerConfig& config, int64_t parameters,
+                       const MemoryPlanOptions& options) {
   MemoryPlan plan;
-  plan.parameters = plan.gradients = word * parameters;
-  plan.optimizer = static_cast<int64_t>(static_cast<double>(word * parameters) * optimizer_floats);
-  plan.streams = 4 * stream;
-  for (AttentionKind kind : config.attn_layers) {
-    const int64_t attention = attention_bytes(config, kind, rows);
-    const int64_t layer =
-        std::max(attention, feed_forward_bytes(config, rows, Reformer::feed_forward_rows));
-    const int64_t kept = (attention + feed_forward_bytes(config, rows, rows)) / 2;
-    plan.layers = reversible ? std::max(plan.layers, layer) : plan.layers + kept;
-  }
-  plan.head = 10 * stream + word * 1024 * config.vocab_size;
+  plan.parameters = word * parameters;
+  plan.optimizer =
+      static_cast<int64_t>(static_cast<double>(plan.parameters) * options.optimizer_floats);
+  plan.moments = Step(config, parameters, options).moments();
   return plan;
 }
 
 std::string to_string(const MemoryPlan& plan) {
   std::string text;
-  const auto line = [&](const char* name, int64_t bytes) {
+  const auto line = [&](const std::string& name, int64_t bytes) {
     text += fmt::format("  {:<28}{:>12}\n", name, readable_bytes(bytes));
   };
+  const MemoryMoment& most = plan.fullest();
   line("parameters", plan.parameters);
-  line("gradients", plan.gradients);
   line("optimizer (Adam)", plan.optimizer);
-  line("streams and gradients", plan.streams);
-  line("layer activations", plan.layers);
-  line("head (not at the same time)", plan.head);
+  line("gradients", most.gradients);
+  line("activations", most.activations);
+  line("workspace", most.workspace);
   line("predicted peak", plan.total());
+  text += fmt::format("  the peak is in: {}\n", most.name);
   return text;
 }
 

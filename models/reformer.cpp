@@ -259,9 +259,9 @@ Tensor Reformer::streams(const Tensor& tokens, const ReformerCall& call) {
                0, more, 0);
     if (positions.defined()) positions = pad(positions, 1, 0, more, 0);
   }
-  const Tensor x = embedded(ids, positions);
+  Tensor x = embedded(ids, positions);
   if (call.observe) call.observe("emb", x);
-  auto [y1, y2] = (*layers_)(x, layer_calls(call, mask));
+  auto [y1, y2] = (*layers_)(std::move(x), layer_calls(call, mask));
   if (call.cache) call.cache->lengths_ = counts;
   const Tensor both = concatenate({y1, y2}, -1);
   return padded > length ? slice(both, 1, 0, length) : both;

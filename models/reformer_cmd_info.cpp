@@ -4,6 +4,7 @@
 #include <tenet/models/checkpoint.h>
 #include <tenet/models/compatibility.h>
 #include <tenet/models/detail/commands.h>
+#include <tenet/models/detail/run.h>
 #include <tenet/models/memory_plan.h>
 #include <tenet/models/progress.h>
 #include <tenet/models/trainer.h>
@@ -14,7 +15,7 @@ namespace tenet::commands {
 namespace {
 
 struct Flags {
-  std::string model;
+  std::string model, dtype = "f32";
   int64_t batch = 1, length = 0;
 };
 
@@ -66,10 +67,13 @@ void run(const Flags& flags) {
   print_compatibility(config, files.path("config.json"));
   fmt::print("\n{}\n", model->to_string());
   const int64_t parameters = model->parameter_count();
-  for (bool reversible : {true, false}) {
-    fmt::print("Memory of a training step, batch {}, length {}, {}\n{}", flags.batch, length,
-               reversible ? "reversible" : "activations kept",
-               to_string(plan_memory(config, parameters, flags.batch, length, reversible)));
+  MemoryPlanOptions options{.batch = flags.batch, .length = length};
+  options.dtype = detail::autocast_of(flags.dtype, "info").value_or(DType::f32);
+  for (const bool reversible : {true, false}) {
+    options.reversible = reversible;
+    fmt::print("Memory of a training step, batch {}, length {}, {}, {}\n{}", flags.batch, length,
+               flags.dtype, reversible ? "reversible" : "activations kept",
+               to_string(plan_memory(config, parameters, options)));
   }
 }
 
@@ -85,6 +89,9 @@ void add_info(CLI::App& app) {
   info->add_option("--length", flags->length, "bytes per sequence; 0: the model's positions")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
+  info->add_option("--dtype", flags->dtype, "of products: f32, bf16 or f16")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   info->callback([flags] { run(*flags); });
 }
 
