@@ -4,6 +4,7 @@
 #include <tenet/models/memory_plan.h>
 #include <tenet/models/progress.h>
 #include <tenet/models/reformer.h>
+#include <tenet/ops/attention/detail/operand.h>
 
 #include <algorithm>
 
@@ -15,17 +16,20 @@ constexpr int64_t loss_rows = 1024;  // linear_cross_entropy()'s rows at a time
 constexpr int64_t tile_bytes = 320
                                << 10;  // about what a thread packs for a product or for attention
 
-/// Scratch of the kernel of the attention's backward pass: sums of f32 beside narrow gradients; a
+/// Scratch of the kernel of the attention's backward pass: narrow inputs widened if it does not
+/// multiply them as they are; sums of f32 beside narrow gradients; a
 /// row statistic per head; tiles of each thread; and copies of the rows of a head where they fit
 /// (HeadCopies in ops/attention/detail/lsh.h).
 int64_t attention_workspace(const ReformerConfig& c, AttentionKind kind, int64_t batch,
                             int64_t length, DType dtype) {
-  const int64_t element = itemsize(dtype), rows = batch * length;
+  const int64_t rows = batch * length;
   const int64_t wide = word * rows * c.num_attention_heads * c.attention_head_size;
   const bool lsh = kind == AttentionKind::lsh;
+  const bool widened = dtype != DType::f32 && !detail::by_tiles(dtype);
   int64_t bytes = word * rows * c.num_attention_heads + num_threads() * tile_bytes;
   if (dtype != DType::f32) bytes += (lsh ? 2 : 3) * wide;
-  if (dtype == DType::f16) bytes += (lsh ? 4 : 5) * wide;
+  if (widened) bytes += (lsh ? 4 : 5) * wide;
+  const int64_t element = widened ? word : itemsize(dtype);
   const int64_t copies = length * c.attention_head_size * (3 * element + 2 * word);
   if (lsh && copies <= 8 << 20) bytes += num_threads() * copies;
   return bytes;
@@ -80,7 +84,11 @@ class Step {
     moments_.push_back(std::move(moment));
   }
 
+  /// What a product packs: tiles of each thread, or of bf16 its right operand.
   int64_t products() const { return num_threads() * tile_bytes; }
+  int64_t inner_products(int64_t rows) const {
+    return products() + (o_.dtype == DType::bf16 ? inner(rows) : 0);
+  }
   int64_t projections(AttentionKind kind) const { return kind == AttentionKind::lsh ? 2 : 3; }
   int64_t weights_kept(int64_t gradients) const {  // rounded copies
     return narrow_ ? gradients / word * itemsize(o_.dtype) : 0;
@@ -139,33 +147,40 @@ class Step {
   int64_t last_forward() const {
     return 3 * stream_ + inner(piece()) + (rows_ > piece() ? 2 : 1) * input_;
   }
-  /// Both streams, as numbers and normalised, with a rounded copy and the gradient of that; logits
-  /// of some rows; the weight's gradient, and the part of it that these rows give.
+  /// Both streams after the last layer if they are to be rebuilt from; the same as numbers. Forward:
+  /// normalised, with a rounded copy, the gradient of that, and logits of some rows with the part
+  /// of the weight's gradient that these give. Backward: the gradient, as f32, and scaled.
   int64_t loss() const {
     const int64_t logits = word * std::min(loss_rows, rows_) * c_.vocab_size;
-    return (exact_ ? 6 : 4) * stream_ + (narrow_ ? 4 : 2) * input_ +
-           (narrow_ ? 3 * logits / 2 : logits) + 2 * head_gradients() +
-           weights_kept(head_gradients());
+    const int64_t forward = (narrow_ ? 4 : 2) * input_ + 2 * stream_ + head_gradients() +
+                            weights_kept(head_gradients()) + logits + weights_kept(logits);
+    const int64_t backward = 2 * input_ + (narrow_ ? 4 : 2) * stream_ + head_gradients();
+    return (o_.reversible ? 4 : 2) * stream_ + head_gradients() + std::max(forward, backward);
   }
 
   void feed_forward_backward(AttentionKind kind, int64_t gradients, int64_t kept) {
     const int64_t weight = word * c_.hidden_size * c_.feed_forward_size;
     const int64_t all = feed_forward_gradients();
     if (!o_.reversible) {
-      kept += attention_kept(kind) + feed_forward_kept(rows_);
-      const int64_t activations = kept + 2 * stream_ + 2 * input_ + inner(piece());
-      return add(
-          {"feed-forward", gradients + (rows_ > piece() ? all : weight), activations, products()});
+      // The last piece comes first, and frees what it kept.
+      const int64_t last = (rows_ - 1) % piece() + 1;
+      kept += attention_kept(kind) + feed_forward_kept(rows_) + 2 * stream_ + 2 * input_;
+      add({"feed-forward", gradients + weight, kept + inner(last), inner_products(last)});
+      if (last == rows_) return;
+      kept += inner(piece()) - inner_kept(last);
+      return add({"feed-forward", gradients + all + weight, kept, inner_products(piece())});
     }
     // The gradients of both streams, the one that the part reads, and the one that it was added to.
     const int64_t streams = 4 * stream_;
     const int64_t at_work = feed_forward_kept(piece()) + inner(piece());
     if (rows_ <= piece()) {
       const int64_t shared = exact_ ? 0 : stream_;  // no decoded copy
-      return add({"feed-forward", gradients + weight, streams - shared + at_work, products()});
+      return add({"feed-forward", gradients + weight, streams - shared + at_work,
+                  inner_products(piece())});
     }
     const int64_t pieces = input_ + stream_;  // what the part gave, and gradients
-    add({"feed-forward", gradients + all + weight, streams + pieces + at_work, products()});
+    add({"feed-forward", gradients + all + weight, streams + pieces + at_work,
+         inner_products(piece())});
     add({"feed-forward", gradients + all, streams + pieces + input_, 0});
   }
 

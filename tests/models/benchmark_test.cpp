@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "scratch_folder.h"
+
 using namespace tenet;
 
 namespace {
@@ -18,16 +20,6 @@ BenchmarkModel tiny_model() {
 
 StepBenchmarkOptions tiny_step() {
   return {.model = tiny_model(), .length = 64, .batch = 2, .steps = 3};
-}
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 }  // namespace

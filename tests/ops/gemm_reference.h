@@ -165,6 +165,14 @@ inline Gemm product(int64_t m, int64_t n, int64_t k, const Operand& a, const Ope
   return {.m = m, .n = n, .k = k, .a = a.view, .b = b.view, .c = c.view};
 }
 
+/// One of 16 ways to let operands of a batch of three axes stand for several of its items.
+inline void repeat_operands(Gemm& g, int way) {
+  if (way & 1) g.b.batch_strides = {0, 0, 0};
+  if (way & 2) g.a.batch_strides[1] = 0;
+  if (way & 4) g.b.batch_strides[2] = 0;
+  if (way & 8) g.a.batch_strides = {0, 0, 0};
+}
+
 inline const DType dtypes[] = {DType::f32, DType::f64, DType::bf16, DType::f16,
                                DType::i32, DType::i64, DType::u8};
 

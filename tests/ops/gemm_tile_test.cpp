@@ -155,10 +155,7 @@ TEST_CASE("gemm by tile registers: batches, repeated") {
           const std::string row = fmt::format("{} {} {} {} {}", m, n, k, int(layout), repeated);
           CAPTURE(row);
           Gemm g{.m = m, .n = n, .k = k, .batch = batch, .a = a.view, .b = b.view, .c = c.view};
-          if (repeated & 1) g.b.batch_strides = {0, 0, 0};
-          if (repeated & 2) g.a.batch_strides[1] = 0;
-          if (repeated & 4) g.b.batch_strides[2] = 0;
-          if (repeated & 8) g.a.batch_strides = {0, 0, 0};
+          repeat_operands(g, repeated);
           check_to_the_bit(g);
         }
       }

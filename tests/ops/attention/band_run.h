@@ -9,22 +9,12 @@
 #include <numeric>
 #include <utility>
 
-#include "reference.h"
+#include "array_view.h"
 
 namespace band_test {
 
 using namespace attention_reference;
 using tenet::Compute;
-namespace tiles = tenet::detail::tiles;
-
-template <class T>
-tiles::HeadView<T> view(Array<T>& x) {
-  return {x.values.data(), x.batch(), x.head(), x.row()};
-}
-template <class T>
-tiles::HeadView<const T> view(const Array<T>& x) {
-  return {x.values.data(), x.batch(), x.head(), x.row()};
-}
 
 template <class T>
 struct Run {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <limits>
+#include <random>
 
 #include "reference.h"
 
@@ -59,6 +60,33 @@ bool same_numbers(const T* a, const T* b, int64_t size) {
 template <class T>
 bool same_array(const Array<T>& a, const Array<T>& b) {
   return same_numbers(a.values.data(), b.values.data(), std::ssize(a.values));
+}
+
+/// Logs of sums, which may be infinite, against the definition's.
+template <class Sums, class Wanted>
+void check_log_sums(const Sums& got, const Wanted& want) {
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double a = got[i], c = want[i];
+    CHECK((a == c || std::abs(a - c) <= 1e-5 * std::max(1.0, std::abs(c))));
+  }
+}
+
+/// Integers in [low, high] by a seed.
+class Dice {
+ public:
+  explicit Dice(unsigned seed) : random_(seed) {}
+  int64_t operator()(int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(random_() % static_cast<uint32_t>(high - low + 1));
+  }
+
+ private:
+  std::mt19937 random_;
+};
+
+/// Widths of heads around those of a tile, and some other.
+inline int64_t tile_width(unsigned seed, Dice& roll) {
+  const int64_t sizes[] = {1, 2, 31, 32, 33, 63, 64, 65, roll(1, 100), 100};
+  return sizes[seed % 10];
 }
 
 }  // namespace attention_reference
