@@ -142,10 +142,16 @@ class Step {
   /// Positions that pass through a feed-forward part at a time.
   int64_t piece() const { return std::min(Reformer::feed_forward_rows, rows_); }
 
-  /// The last feed-forward part of a forward pass that keeps all: both streams before it, one
-  /// behind it, the numbers that relu reads, and what the part gives.
+  /// The positions of the last piece, which may be a short one.
+  int64_t last_piece() const { return (rows_ - 1) % piece() + 1; }
+
+  /// The last feed-forward part of a forward pass that keeps all, in its last piece or the one
+  /// before that: both streams before it, one behind it, the numbers that relu reads, and what the
+  /// part gives.
   int64_t last_forward() const {
-    return 3 * stream_ + inner(piece()) + (rows_ > piece() ? 2 : 1) * input_;
+    const int64_t last = last_piece();
+    const int64_t before = last < rows_ ? inner(piece()) - feed_forward_kept(last) : 0;
+    return 3 * stream_ + std::max(inner(last), before) + (last < rows_ ? 2 : 1) * input_;
   }
   /// Both streams after the last layer if they are to be rebuilt from; the same as numbers. Forward:
   /// normalised, with a rounded copy, the gradient of that, and logits of some rows with the part
@@ -163,7 +169,7 @@ class Step {
     const int64_t all = feed_forward_gradients();
     if (!o_.reversible) {
       // The last piece comes first, and frees what it kept.
-      const int64_t last = (rows_ - 1) % piece() + 1;
+      const int64_t last = last_piece();
       kept += attention_kept(kind) + feed_forward_kept(rows_) + 2 * stream_ + 2 * input_;
       add({"feed-forward", gradients + weight, kept + inner(last), inner_products(last)});
       if (last == rows_) return;
