@@ -153,9 +153,10 @@ class Step {
     const int64_t before = last < rows_ ? inner(piece()) - feed_forward_kept(last) : 0;
     return 3 * stream_ + std::max(inner(last), before) + (last < rows_ ? 2 : 1) * input_;
   }
+
   /// Both streams after the last layer if they are to be rebuilt from; the same as numbers.
-  /// Forward: normalised, with a rounded copy, the gradient of that, and logits of some rows with the part
-  /// of the weight's gradient that these give. Backward: the gradient, as f32, and scaled.
+  /// Forward: normalised, with a rounded copy, the gradient of that, and logits of some rows with
+  /// the part of the weight's gradient that these give. Backward: the gradient, as f32, and scaled.
   int64_t loss() const {
     const int64_t logits = word * std::min(loss_rows, rows_) * c_.vocab_size;
     const int64_t forward = (narrow_ ? 4 : 2) * input_ + 2 * stream_ + head_gradients() +
