@@ -16,22 +16,29 @@ constexpr int64_t loss_rows = 1024;  // linear_cross_entropy()'s rows at a time
 constexpr int64_t tile_bytes = 320
                                << 10;  // about what a thread packs for a product or for attention
 
-/// Scratch of the kernel of the attention's backward pass: narrow inputs widened if it does not
-/// multiply them as they are; sums of f32 beside narrow gradients; a
-/// row statistic per head; tiles of each thread; and copies of the rows of a head where they fit
-/// (HeadCopies in ops/attention/detail/lsh.h).
+/// Scratch of the kernel of the attention's backward pass: per head two row statistics and, of LSH,
+/// what is known of each key; tiles of each thread; copies of the rows of a head where they fit
+/// (HeadCopies in ops/attention/detail/lsh.h); sums of f32 beside narrow gradients that no thread
+/// keeps for itself; narrow operands widened if the kernel does not multiply them as they are.
 int64_t attention_workspace(const ReformerConfig& c, AttentionKind kind, int64_t batch,
                             int64_t length, DType dtype) {
-  const int64_t rows = batch * length;
-  const int64_t wide = word * rows * c.num_attention_heads * c.attention_head_size;
+  const int64_t rows = batch * length, heads = c.num_attention_heads;
+  const int64_t wide = word * rows * heads * c.attention_head_size;
   const bool lsh = kind == AttentionKind::lsh;
   const bool widened = dtype != DType::f32 && !detail::by_tiles(dtype);
-  int64_t bytes = word * rows * c.num_attention_heads + num_threads() * tile_bytes;
-  if (dtype != DType::f32) bytes += (lsh ? 2 : 3) * wide;
-  if (widened) bytes += (lsh ? 4 : 5) * wide;
+  int64_t bytes = word * rows * heads + num_threads() * tile_bytes;
+  if (lsh) bytes += (2 * word + 1) * rows * heads;
   const int64_t element = widened ? word : itemsize(dtype);
   const int64_t copies = length * c.attention_head_size * (3 * element + 2 * word);
-  if (lsh && copies <= 8 << 20) bytes += num_threads() * copies;
+  const bool copied = lsh && copies <= 8 << 20;
+  if (copied) bytes += num_threads() * copies;
+  if (widened) {
+    bytes += (lsh ? 6 : 8) * wide;
+  } else if (dtype != DType::f32 && !lsh) {
+    bytes += wide;
+  } else if (dtype != DType::f32 && (!copied || batch * heads % num_threads() != 0)) {
+    bytes += 2 * wide;
+  }
   return bytes;
 }
 
@@ -90,9 +97,6 @@ class Step {
     return products() + (o_.dtype == DType::bf16 ? inner(rows) : 0);
   }
   int64_t projections(AttentionKind kind) const { return kind == AttentionKind::lsh ? 2 : 3; }
-  int64_t weights_kept(int64_t gradients) const {  // rounded copies
-    return narrow_ ? gradients / word * itemsize(o_.dtype) : 0;
-  }
   int64_t output_gradient() const { return word * c_.hidden_size * width_; }
   int64_t attention_gradients(AttentionKind kind) const {
     return (projections(kind) + 1) * output_gradient() + 2 * word * c_.hidden_size;
@@ -115,18 +119,14 @@ class Step {
     return 6 * word * rows_ * c_.num_attention_heads * (lsh ? c_.num_hashes : 1) * window;
   }
 
-  /// The number that the norm reads and its row statistics; what it gives, once for each of `reads`
-  /// products if that is a rounded copy.
-  int64_t norm_kept(int64_t rows, int64_t reads) const {
-    return (stream_ + (narrow_ ? reads : 1) * input_) / rows_ * rows + 2 * word * rows;
-  }
+  /// The numbers that the norm reads and gives, and its row statistics.
+  int64_t norm_kept(int64_t rows) const { return 2 * stream_ / rows_ * rows + 2 * word * rows; }
   /// Queries, keys and values, what the heads give, per head an order of each round and the log of
   /// a sum.
   int64_t attention_kept(AttentionKind kind) const {
     const int64_t rounds = kind == AttentionKind::lsh ? c_.num_hashes : 0;
-    return norm_kept(rows_, projections(kind)) + (projections(kind) + 1) * heads_ +
-           word * rows_ * c_.num_attention_heads * (1 + rounds) + scores_kept(kind) +
-           weights_kept(attention_gradients(kind));
+    return norm_kept(rows_) + (projections(kind) + 1) * heads_ +
+           word * rows_ * c_.num_attention_heads * (1 + rounds) + scores_kept(kind);
   }
   /// The inner numbers of `rows` positions, of which a chunk is there at a time if there are any.
   int64_t inner(int64_t rows) const {
@@ -136,9 +136,7 @@ class Step {
   }
   /// relu keeps what it gives, which the product behind it keeps too; others what they read.
   int64_t inner_kept(int64_t rows) const { return (c_.hidden_act == "relu" ? 1 : 2) * inner(rows); }
-  int64_t feed_forward_kept(int64_t rows) const {
-    return norm_kept(rows, 1) + inner_kept(rows) + weights_kept(feed_forward_gradients());
-  }
+  int64_t feed_forward_kept(int64_t rows) const { return norm_kept(rows) + inner_kept(rows); }
   /// Positions that pass through a feed-forward part at a time.
   int64_t piece() const { return std::min(Reformer::feed_forward_rows, rows_); }
 
@@ -155,12 +153,13 @@ class Step {
   }
 
   /// Both streams after the last layer if they are to be rebuilt from; the same as numbers.
-  /// Forward: normalised, with a rounded copy, the gradient of that, and logits of some rows with
-  /// the part of the weight's gradient that these give. Backward: the gradient, as f32, and scaled.
+  /// Forward: normalised, with a rounded copy of it and the weight, the gradient of that, and of
+  /// some rows the logits and what these give of the weight's gradient. Backward: the gradient, as
+  /// f32, and scaled.
   int64_t loss() const {
     const int64_t logits = word * std::min(loss_rows, rows_) * c_.vocab_size;
     const int64_t forward = (narrow_ ? 4 : 2) * input_ + 2 * stream_ + head_gradients() +
-                            weights_kept(head_gradients()) + logits + weights_kept(logits);
+                            (narrow_ ? head_gradients() / 2 : 0) + logits;
     const int64_t backward = 2 * input_ + (narrow_ ? 4 : 2) * stream_ + head_gradients();
     return (o_.reversible ? 4 : 2) * stream_ + head_gradients() + std::max(forward, backward);
   }
@@ -193,8 +192,8 @@ class Step {
 
   void attention_backward(AttentionKind kind, int64_t gradients, int64_t kept) {
     // Gradients of both streams; of what the heads give, of queries, keys and values.
-    int64_t activations = kept + attention_kept(kind) + 2 * stream_ +
-                          (1 + projections(kind)) * heads_ + (narrow_ ? input_ : 0);
+    int64_t activations =
+        kept + attention_kept(kind) + 2 * stream_ + (1 + projections(kind)) * heads_;
     // Both rebuilt streams, and the sum of two gradients.
     if (o_.reversible) activations += (exact_ ? 3 : 2) * stream_;
     add({"attention", gradients, activations,
