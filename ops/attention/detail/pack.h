@@ -41,7 +41,8 @@ class Carver {
   template <class U>
   U* take(int64_t count) {
     U* const array = reinterpret_cast<U*>(place_ + static_cast<uintptr_t>(used_));
-    used_ += (count * static_cast<int64_t>(sizeof(U)) + 63) / 64 * 64;
+    constexpr int64_t bytes = sizeof(U);  // NOLINT(bugprone-sizeof-expression): of a pointer too
+    used_ += (count * bytes + 63) / 64 * 64;
     return array;
   }
   int64_t used() const { return used_; }
