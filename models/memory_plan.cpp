@@ -4,6 +4,7 @@
 #include <tenet/models/memory_plan.h>
 #include <tenet/models/progress.h>
 #include <tenet/models/reformer.h>
+#include <tenet/ops/attention/detail/lsh_kernel.h>
 #include <tenet/ops/attention/detail/operand.h>
 
 #include <algorithm>
@@ -30,7 +31,7 @@ int64_t attention_workspace(const ReformerConfig& c, AttentionKind kind, int64_t
   if (lsh) bytes += (2 * word + 1) * rows * heads;
   const int64_t element = widened ? word : itemsize(dtype);
   const int64_t copies = length * c.attention_head_size * (3 * element + 2 * word);
-  const bool copied = lsh && copies <= 8 << 20;
+  const bool copied = lsh && copies <= detail::tiles::kHeadCopyBytes;
   if (copied) bytes += num_threads() * copies;
   if (widened) {
     bytes += (lsh ? 6 : 8) * wide;

@@ -8,6 +8,7 @@
 
 #include <tenet/core/half.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__x86_64__)
@@ -53,6 +54,11 @@ template <int tile>
 template <int c, int a, int b>
 [[gnu::always_inline]] inline void dot() {
   asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(c), "i"(a), "i"(b));
+}
+
+/// A mask of the first `count` of 32 lanes.
+inline __mmask32 first_lanes(int64_t count) {
+  return static_cast<__mmask32>((uint64_t{1} << std::clamp<int64_t>(count, 0, 32)) - 1);
 }
 
 /// `low` and then `high`, rounded to bf16.

@@ -105,8 +105,7 @@ class HeadCopies {
       : width_(round_up(shape.size, kWidthUnit<T>)),
         inputs_(inputs * width_ * static_cast<int64_t>(sizeof(T))),
         pitch_(inputs_ + outputs * width_ * static_cast<int64_t>(sizeof(S))) {
-    constexpr int64_t most = 8 << 20;
-    usable_ = shape.L * pitch_ <= most;
+    usable_ = shape.L * pitch_ <= kHeadCopyBytes;
     if (usable_) base_ = carver.take<std::byte>(shape.L * pitch_);
   }
   bool usable() const { return usable_; }

@@ -7,6 +7,9 @@
 
 namespace tenet::detail::tiles {
 
+/// The most bytes of a head's rows that a thread copies.
+inline constexpr int64_t kHeadCopyBytes = 8 << 20;
+
 /// In each of R rounds query i sees the `window` latest earlier positions of its bucket and, unless
 /// causal, as many next ones. y is one softmax over what all rounds show, which is the rounds'
 /// outputs weighted by softmax of their log sums; a position seen in two rounds counts twice. If no

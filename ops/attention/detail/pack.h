@@ -98,8 +98,7 @@ inline bool pack_row(T* to, const T* from, int64_t size, int64_t width) {
 
 #if TENET_HAVE_AMX
 inline __m512i load_part(const bf16* from, int64_t count) {
-  const int64_t left = std::clamp<int64_t>(count, 0, 32);
-  return _mm512_maskz_loadu_epi16(static_cast<__mmask32>((uint64_t{1} << left) - 1), from);
+  return _mm512_maskz_loadu_epi16(amx::first_lanes(count), from);
 }
 inline void copy_row(bf16* to, const bf16* from, int64_t size, int64_t width) {
   for (int64_t n = 0; n < width; n += 32) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <tenet/core/dtype.h>
+#include <tenet/ops/detail/bf16_words.h>
 #include <tenet/ops/detail/shuffle.h>
 
 #include <cstdint>
@@ -79,11 +80,7 @@ template <class T>
 [[gnu::always_inline]] inline void store(bf16* to, Vector<float> value) {
   typedef uint16_t Narrow __attribute__((vector_size(kVectorBytes / 2)));
   typedef uint32_t Word __attribute__((vector_size(kVectorBytes)));
-  Word word;
-  std::memcpy(&word, &value, sizeof(word));
-  const Word rounded = word + 0x7fff + ((word >> 16) & 1);
-  const Word result = value == value ? rounded : word | 0x400000;
-  const Narrow narrow = __builtin_convertvector(result >> 16, Narrow);
+  const Narrow narrow = __builtin_convertvector(bf16_words<Word>(value) >> 16, Narrow);
   std::memcpy(static_cast<void*>(to), &narrow, sizeof(narrow));
 }
 template <class T>

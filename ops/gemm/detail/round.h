@@ -2,22 +2,13 @@
 #pragma once
 
 #include <tenet/ops/detail/amx.h>
-
-#include <algorithm>
+#include <tenet/ops/detail/bf16_words.h>
 
 namespace tenet::detail {
 
 #if TENET_HAVE_AMX
 
 typedef uint32_t Words __attribute__((vector_size(64)));
-
-/// x rounded to bf16, in the upper half of each word; the lower halves are arbitrary.
-inline Words rounded(__m512 x) {
-  const auto word = (Words)x;
-  const Words sum = word + 0x7fff + (word >> 16 & 1);
-  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-  return (Words)_mm512_mask_mov_epi32((__m512i)sum, nan, (__m512i)(word | 0x400000));
-}
 
 /// The upper halves of `low` and then of `high`.
 inline __m512i upper_halves(Words low, Words high) {
@@ -27,24 +18,19 @@ inline __m512i upper_halves(Words low, Words high) {
   return _mm512_permutex2var_epi16((__m512i)low, _mm512_load_si512(order), (__m512i)high);
 }
 
-/// A mask of the first `count` of 32 lanes.
-inline __mmask32 first_lanes(int64_t count) {
-  return static_cast<__mmask32>((uint64_t{1} << std::clamp<int64_t>(count, 0, 32)) - 1);
-}
-
 /// y[j] = x[j] + bias[j] rounded, then 0 if `relu` and negative; no bias if null.
 inline void round_line(const float* x, const float* bias, bool relu, int64_t n, bf16* y) {
   const auto half = [&](int64_t j, __mmask16 lanes) {
     __m512 sum = _mm512_maskz_loadu_ps(lanes, x + j);
     if (bias) sum = sum + _mm512_maskz_loadu_ps(lanes, bias + j);
-    const Words word = rounded(sum);
+    const Words word = bf16_words<Words>(sum);
     if (!relu) return word;
     const auto value = (__m512)(word & 0xffff0000);
     const __mmask16 stays = _mm512_cmp_ps_mask(value, __m512{}, _CMP_NLT_UQ);
     return (Words)_mm512_maskz_mov_epi32(stays, (__m512i)word);
   };
   for (int64_t j = 0; j < n; j += 32) {
-    const __mmask32 lanes = first_lanes(n - j);
+    const __mmask32 lanes = amx::first_lanes(n - j);
     const Words low = half(j, static_cast<__mmask16>(lanes));
     const Words high = half(j + 16, static_cast<__mmask16>(lanes >> 16));
     _mm512_mask_storeu_epi16(y + j, lanes, upper_halves(low, high));

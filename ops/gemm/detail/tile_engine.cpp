@@ -27,8 +27,8 @@ int64_t tiles_in(int64_t count, int64_t unit) { return (count + unit - 1) / unit
 __m512i read_32(const bf16* from, __mmask32 lanes) { return _mm512_maskz_loadu_epi16(lanes, from); }
 __m512i read_32(const float* from, __mmask32 lanes) {
   const auto low = static_cast<__mmask16>(lanes), high = static_cast<__mmask16>(lanes >> 16);
-  return upper_halves(rounded(_mm512_maskz_loadu_ps(low, from)),
-                      rounded(_mm512_maskz_loadu_ps(high, from + 16)));
+  return upper_halves(bf16_words<Words>(_mm512_maskz_loadu_ps(low, from)),
+                      bf16_words<Words>(_mm512_maskz_loadu_ps(high, from + 16)));
 }
 
 /// The 16 numbers at `from` as bf16, each in the lower half of a word.
@@ -37,14 +37,14 @@ Words read_16(const bf16* from, __mmask16 lanes) {
   return __builtin_convertvector((Narrow)_mm256_maskz_loadu_epi16(lanes, from), Words);
 }
 Words read_16(const float* from, __mmask16 lanes) {
-  return rounded(_mm512_maskz_loadu_ps(lanes, from)) >> 16;
+  return bf16_words<Words>(_mm512_maskz_loadu_ps(lanes, from)) >> 16;
 }
 
 /// to[i] = pairs along k of line i: (from(i, 2r), from(i, 2r + 1)) at r, 0 beyond `lines` and `k`.
 template <class T>
 void read_lines(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
   if (from.column == 1) {
-    const __mmask32 lanes = first_lanes(k);
+    const __mmask32 lanes = amx::first_lanes(k);
     for (int64_t i = 0; i < rows; ++i) {
       const __m512i line =
           i < lines ? read_32(from.data + i * from.row, lanes) : _mm512_setzero_si512();
@@ -62,7 +62,7 @@ void read_lines(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
 /// to[r][i] = (from(i, 2r), from(i, 2r + 1)) where lines lie next to each other: from.row is 1.
 template <class T>
 void read_across(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
-  const auto lanes = static_cast<__mmask16>(first_lanes(lines));
+  const auto lanes = static_cast<__mmask16>(amx::first_lanes(lines));
   const auto read = [&](int64_t j) {
     return j < k ? read_16(from.data + j * from.column, lanes) : Words{};
   };

@@ -44,16 +44,7 @@ Run<bf16> random_run(unsigned seed, int64_t longest) {
 
 TEST_CASE("band attention by tile registers equals its definition") {
   if (!tiles_run()) return;
-  TileErrors worst;
-  for (unsigned seed = 1; seed <= 120; ++seed) {
-    CAPTURE(seed);
-    Run<bf16> run = random_run(seed, seed % 3 == 0 ? 200 : 40);
-    const TileErrors errors = errors_of(run);
-    CHECK(errors.y <= kTileForward);
-    CHECK(errors.gradient <= kTileGradient);
-    worst.take(errors);
-  }
-  MESSAGE("off by " << worst.y << ", gradient by " << worst.gradient);
+  check_definition(random_run, errors_of);
 }
 
 TEST_CASE("a causal prefix by tile registers has the same bits, whatever follows") {

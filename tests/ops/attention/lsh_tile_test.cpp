@@ -110,16 +110,7 @@ std::vector<int32_t> seen_by(const Run<bf16>& run, int64_t t) {
 
 TEST_CASE("LSH attention by tile registers equals its definition") {
   if (!tiles_run()) return;
-  TileErrors worst;
-  for (unsigned seed = 1; seed <= 120; ++seed) {
-    CAPTURE(seed);
-    Run<bf16> run = random_run(seed, seed % 3 == 0 ? 200 : 40);
-    const TileErrors errors = errors_of(run);
-    CHECK(errors.y <= kTileForward);
-    CHECK(errors.gradient <= kTileGradient);
-    worst.take(errors);
-  }
-  MESSAGE("off by " << worst.y << ", gradient by " << worst.gradient);
+  check_definition(random_run, errors_of);
 }
 
 TEST_CASE("rows too many for a thread's copies change nothing, by tile registers") {

@@ -89,4 +89,19 @@ inline int64_t tile_width(unsigned seed, Dice& roll) {
   return sizes[seed % 10];
 }
 
+/// Checks errors_of(random_run(seed, longest)) for 120 seeds.
+template <class RandomRun, class ErrorsOf>
+void check_definition(RandomRun&& random_run, ErrorsOf&& errors_of) {
+  TileErrors worst;
+  for (unsigned seed = 1; seed <= 120; ++seed) {
+    CAPTURE(seed);
+    auto run = random_run(seed, seed % 3 == 0 ? 200 : 40);
+    const TileErrors errors = errors_of(run);
+    CHECK(errors.y <= kTileForward);
+    CHECK(errors.gradient <= kTileGradient);
+    worst.take(errors);
+  }
+  MESSAGE("off by " << worst.y << ", gradient by " << worst.gradient);
+}
+
 }  // namespace attention_reference
