@@ -76,8 +76,4 @@ DType accumulate_dtype(DType dtype) {
   return dtype == DType::f64 ? DType::f64 : DType::f32;
 }
 
-std::string to_string(Device device) {
-  return device.is_cpu() ? "cpu" : fmt::format("cuda:{}", device.index);
-}
-
 }  // namespace tenet

@@ -1,8 +1,8 @@
 /// Kernel slots: one function pointer per device, filled by ops/ for the CPU and by cuda/ for CUDA.
 #pragma once
 
+#include <tenet/core/detail/device_runtime.h>
 #include <tenet/core/detail/trace_hook.h>
-#include <tenet/core/device.h>
 #include <tenet/core/error.h>
 
 namespace tenet {
@@ -37,6 +37,7 @@ class Kernel<void(Args...)> {
            device.is_cpu() ? "" : "; configure with -DTENET_CUDA=ON");
     }
     const detail::TraceSpan span(trace::Kind::kernel, name_);
+    if (!device.is_cpu()) detail::select_device(device);
     function(static_cast<Args&&>(args)...);
   }
   /// Whether this build has a kernel for `kind`.

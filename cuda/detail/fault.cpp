@@ -1,0 +1,78 @@
+#include <tenet/core/error.h>
+#include <tenet/cuda/detail/fault.h>
+
+#include <array>
+#include <deque>
+#include <mutex>
+
+namespace tenet::cuda {
+namespace {
+
+/// A launch that may still turn out to have found a fault.
+struct Expected {
+  unsigned long long launch;
+  FaultFacts facts;
+  SayFault say;
+};
+
+/// One device's fault, in its memory, and what was launched since it was last looked at.
+struct Faults {
+  std::mutex mutex;
+  Fault* on_device = nullptr;
+  Fault* pinned = nullptr;
+  unsigned long long last = 0;
+  std::deque<Expected> expected;
+};
+
+/// Launches that are remembered. Whoever never reads a result hears of the latest ones.
+constexpr size_t kRemembered = 1 << 16;
+
+Faults& faults() {
+  static auto* all = new std::array<Faults, kMaxDevices>;
+  return (*all)[static_cast<size_t>(current_device().index)];
+}
+
+void clear(const Faults& all) {
+  check(cudaMemsetAsync(all.on_device, 0, sizeof(Fault), stream()), "fault");
+}
+
+void open(Faults& all) {
+  if (all.on_device != nullptr) return;
+  check(cudaMallocHost(reinterpret_cast<void**>(&all.pinned), sizeof(Fault)), "fault");
+  check(cudaMalloc(reinterpret_cast<void**>(&all.on_device), sizeof(Fault)), "fault");
+  clear(all);
+}
+
+}  // namespace
+
+FaultNote expect_faults(const FaultFacts& facts, SayFault say) {
+  Faults& all = faults();
+  const std::lock_guard lock(all.mutex);
+  open(all);
+  if (all.expected.size() == kRemembered) all.expected.pop_front();
+  all.expected.push_back({++all.last, facts, say});
+  return {all.on_device, all.last};
+}
+
+void raise_faults() {
+  Faults& all = faults();
+  const std::lock_guard lock(all.mutex);
+  if (all.expected.empty()) {
+    check(cudaStreamSynchronize(stream()), "synchronize");
+    return;
+  }
+  check(cudaMemcpyAsync(all.pinned, all.on_device, sizeof(Fault), cudaMemcpyDeviceToHost, stream()),
+        "synchronize");
+  check(cudaStreamSynchronize(stream()), "synchronize");
+  const std::deque<Expected> expected = std::move(all.expected);
+  all.expected.clear();
+  const Fault fault = *all.pinned;
+  if (fault.launch == 0) return;
+  clear(all);
+  for (const Expected& one : expected) {
+    if (one.launch == fault.launch) tenet::fail("{}", one.say(one.facts, fault));
+  }
+  tenet::fail("cuda: a kernel found a bad value at element {}", fault.place);
+}
+
+}  // namespace tenet::cuda
