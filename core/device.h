@@ -28,8 +28,8 @@ struct Device {
 /// "cpu" or "cuda:0".
 std::string to_string(Device device);
 
-/// How many devices of a kind this program can use: 1 for the CPU; 0 GPUs in a build without CUDA or
-/// on a machine without one.
+/// How many devices of a kind this program can use: 1 for the CPU; 0 GPUs in a build without CUDA
+/// or on a machine without one.
 int device_count(Device::Kind kind);
 
 /// Waits until all work given to `device` is done; ops on a GPU return before theirs is. Raises the

@@ -38,7 +38,7 @@ struct FaultNote {
 /// Announces a launch that may find faults.
 FaultNote expect_faults(const FaultFacts& facts, SayFault say);
 
-/// Waits for the current device's stream; raises the first fault that was noted since the last time.
+/// Waits for the current device's stream; raises the first fault noted since the last time.
 void raise_faults();
 
 #if defined(__CUDACC__)

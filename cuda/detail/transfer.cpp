@@ -15,7 +15,7 @@
 namespace tenet::cuda {
 namespace {
 
-/// Pinned slots that copies to one GPU go through in turn; each is used again once its copy is done.
+/// Pinned slots that copies to one GPU go through in turn; free again once its copy is done.
 class Staging {
  public:
   static constexpr int64_t kSlotBytes = 1 << 20;
