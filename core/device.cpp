@@ -2,6 +2,7 @@
 #include <tenet/core/error.h>
 
 #include <array>
+#include <charconv>
 
 namespace tenet {
 namespace {
@@ -35,6 +36,19 @@ void select_device(Device device) {
 
 std::string to_string(Device device) {
   return device.is_cpu() ? "cpu" : fmt::format("cuda:{}", device.index);
+}
+
+Device parse_device(const std::string& text) {
+  if (text == "cpu") return Device::cpu();
+  if (text == "cuda") return Device::cuda();
+  int index = -1;
+  if (text.starts_with("cuda:")) {
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data() + 5, end, index);
+    if (error != std::errc() || stop != end) index = -1;
+  }
+  check(index >= 0, "device: \"{}\" is none of cpu, cuda and cuda:N", text);
+  return Device::cuda(index);
 }
 
 int device_count(Device::Kind kind) {

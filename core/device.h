@@ -28,6 +28,10 @@ struct Device {
 /// "cpu" or "cuda:0".
 std::string to_string(Device device);
 
+/// What to_string() writes, or "cuda" for the first GPU. Error: `device: "gpu" is none of cpu, cuda
+/// and cuda:N`.
+Device parse_device(const std::string& text);
+
 /// How many devices of a kind this program can use: 1 for the CPU; 0 GPUs in a build without CUDA
 /// or on a machine without one.
 int device_count(Device::Kind kind);

@@ -71,7 +71,8 @@ void Adafactor::update(const std::vector<Active>& active, const Step& step) {
                                    .clip = options_.clipping_threshold,
                                    .decay = step.weight_decay,
                                    .scaled = options_.multiply_by_parameter_scale,
-                                   .decay_scaled = options_.scale_weight_decay});
+                                   .decay_scaled = options_.scale_weight_decay,
+                                   .guard = step.guard});
 }
 
 }  // namespace tenet::optim

@@ -33,6 +33,7 @@ class Adafactor : public Optimizer {
 
  protected:
   void update(const std::vector<Active>& active, const Step& step) override;
+  bool obeys_guard() const override { return true; }
 
  private:
   AdafactorOptions options_;

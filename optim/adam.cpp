@@ -38,7 +38,8 @@ void Adam::update(const std::vector<Active>& active, const Step& step) {
                               .root = std::sqrt(1 - std::pow(options_.beta2, t)),
                               .eps = options_.eps,
                               .l2 = decoupled_ ? 0 : step.weight_decay,
-                              .decay = decoupled_ ? step.learning_rate * step.weight_decay : 0});
+                              .decay = decoupled_ ? step.learning_rate * step.weight_decay : 0,
+                              .guard = step.guard});
 }
 
 AdamW::AdamW(const ParameterList& parameters, AdamWOptions options)

@@ -24,6 +24,7 @@ class Adam : public Optimizer {
   /// For AdamW: the name in errors, and weight decay that stays out of the moments.
   Adam(const ParameterList& parameters, AdamOptions options, std::string name, bool decoupled);
   void update(const std::vector<Active>& active, const Step& step) override;
+  bool obeys_guard() const override { return true; }
 
  private:
   AdamOptions options_;

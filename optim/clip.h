@@ -1,7 +1,10 @@
 /// Keeping gradients within bounds.
 #pragma once
 
+#include <tenet/core/late_read.h>
 #include <tenet/optim/optimizer.h>
+
+#include <optional>
 
 namespace tenet::optim {
 
@@ -25,6 +28,13 @@ class StepGuard {
   /// finite. Gives the norm. Error at the most_in_a_row-th skipped step in a row.
   double step(Optimizer& optimizer, double max_norm = 0);
 
+  /// The same without waiting for the norm: on a GPU, the norm is looked at there and arrives
+  /// later. Gives the norm of the step before, once it was taken so and not settled; that step is
+  /// counted, and the Error raised, now.
+  std::optional<double> step_later(Optimizer& optimizer, double max_norm = 0);
+  /// Waits for the step that step_later() took last, if there is one, and gives its norm.
+  std::optional<double> settle();
+
   /// How many steps were skipped in all, and how many since the last one that was taken.
   int64_t skipped() const { return skipped_; }
   int64_t skipped_in_a_row() const { return skipped_in_a_row_; }
@@ -35,8 +45,12 @@ class StepGuard {
   }
 
  private:
+  void count(double norm);
+
   int64_t most_in_a_row_;
   int64_t skipped_ = 0, skipped_in_a_row_ = 0;
+  LateRead norm_;                 // of the step that is not settled
+  Optimizer* stepped_ = nullptr;  // that took it
 };
 
 }  // namespace tenet::optim

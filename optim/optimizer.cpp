@@ -5,6 +5,7 @@
 #include <tenet/core/memory.h>
 #include <tenet/optim/optimizer.h>
 
+#include <cmath>
 #include <set>
 
 namespace tenet::optim {
@@ -77,7 +78,24 @@ double Optimizer::learning_rate(size_t group) const {
   return learning_rate_ * groups_[group].factor;
 }
 
-void Optimizer::step() {
+void Optimizer::step() { step(nullptr); }
+
+void Optimizer::step_if_finite(const Tensor& number) {
+  check(number.numel() == 1 && number.dtype() == DType::f64 &&
+            number.device() == parameters_[0].device(),
+        "{}: the guard of a step is {} {} on {}; it must be one f64 element on {}", name_,
+        number.dtype(), number.shape(), number.device(), parameters_[0].device());
+  if (obeys_guard()) return step(view(number).as<const double>());
+  if (std::isfinite(number.item<double>())) return step(nullptr);
+  ++steps_;
+}
+
+void Optimizer::uncount_step() {
+  check(steps_ > 0, "{}: no step was taken", name_);
+  --steps_;
+}
+
+void Optimizer::step(const double* guard) {
   std::vector<std::vector<Active>> active(groups_.size());
   const Tensor* first = nullptr;
   for (size_t i = 0; i < parameters_.size(); ++i) {
@@ -93,7 +111,7 @@ void Optimizer::step() {
   const NoGrad scope;
   for (size_t group = 0; group < active.size(); ++group) {
     if (active[group].empty()) continue;
-    update(active[group], {steps_ + 1, learning_rate(group), groups_[group].weight_decay});
+    update(active[group], {steps_ + 1, learning_rate(group), groups_[group].weight_decay, guard});
     for (const Active& changed : active[group]) changed.value.bump_version();
   }
   ++steps_;

@@ -72,6 +72,13 @@ class Optimizer {
   /// Changes every parameter that has a gradient; a frozen one has none. If it throws, the
   /// parameters of a group have changed together or not at all, and the step is not counted.
   void step();
+  /// The same, if `number`, one f64 element on the parameters' device, turns out to be finite, which
+  /// is found out there: the program does not wait. Counted as a step all the same; whoever learns
+  /// that it was none calls uncount_step(). An optimizer of one's own, which does not look at
+  /// Step::guard, reads the number here.
+  void step_if_finite(const Tensor& number);
+  /// Counts one step less.
+  void uncount_step();
   /// Drops the gradients.
   void clear_grad();
 
@@ -106,6 +113,7 @@ class Optimizer {
   struct Step {
     int64_t number;                      // counted from 1
     double learning_rate, weight_decay;  // of this group, this step
+    const double* guard = nullptr;       // of step_if_finite(), in the parameters' device's memory
   };
 
   /// Error: no parameters, one given twice, two of one name, one that is not floating-point or not
@@ -129,6 +137,8 @@ class Optimizer {
 
   /// A step of the parameters of one group.
   virtual void update(const std::vector<Active>& active, const Step& step) = 0;
+  /// Whether update() does nothing if *step.guard is not finite, without reading it here.
+  virtual bool obeys_guard() const { return false; }
 
  private:
   struct Group {
@@ -136,6 +146,7 @@ class Optimizer {
     double weight_decay = 0;
   };
 
+  void step(const double* guard);
   static Tensor zero_state(const Tensor& parameter, const std::optional<Shape>& shape);
   void add_group(const ParameterList::Options& options, double weight_decay);
 

@@ -36,7 +36,8 @@ void RmsProp::update(const std::vector<Active>& active, const Step& step) {
                                  .alpha = options_.alpha,
                                  .eps = options_.eps,
                                  .l2 = step.weight_decay,
-                                 .momentum = options_.momentum});
+                                 .momentum = options_.momentum,
+                                 .guard = step.guard});
 }
 
 }  // namespace tenet::optim

@@ -24,6 +24,7 @@ class RmsProp : public Optimizer {
 
  protected:
   void update(const std::vector<Active>& active, const Step& step) override;
+  bool obeys_guard() const override { return true; }
 
  private:
   RmsPropOptions options_;

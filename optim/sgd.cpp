@@ -29,7 +29,8 @@ void Sgd::update(const std::vector<Active>& active, const Step& step) {
                              .momentum = options_.momentum,
                              .gain = step.number == 1 ? 1 : 1 - options_.dampening,
                              .l2 = step.weight_decay,
-                             .nesterov = options_.nesterov});
+                             .nesterov = options_.nesterov,
+                             .guard = step.guard});
 }
 
 }  // namespace tenet::optim

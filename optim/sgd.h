@@ -23,6 +23,7 @@ class Sgd : public Optimizer {
 
  protected:
   void update(const std::vector<Active>& active, const Step& step) override;
+  bool obeys_guard() const override { return true; }
 
  private:
   SgdOptions options_;

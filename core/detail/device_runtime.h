@@ -3,7 +3,16 @@
 
 #include <tenet/core/device.h>
 
+#include <memory>
+
 namespace tenet::detail {
+
+/// A number on its way from a device.
+struct PendingNumber {
+  virtual ~PendingNumber() = default;
+  /// Waits for it; raises the Errors of values that were noted before it was made.
+  virtual double wait() = 0;
+};
 
 /// The devices of one kind. No call but these touches a driver, and none is made before a program
 /// asks for a device.
@@ -15,6 +24,9 @@ struct DeviceRuntime {
   virtual void select(int index) = 0;
   /// Waits for all work of a device; raises the Errors of values that kernels have noted.
   virtual void synchronize(int index) = 0;
+  /// Starts to copy a number from device `index`, in order with its other work, which may then
+  /// overwrite it.
+  virtual std::unique_ptr<PendingNumber> read_later(const double* number, int index) = 0;
 };
 
 /// Made known before main(), by a static initialiser; null: this build has none of that kind.

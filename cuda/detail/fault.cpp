@@ -54,6 +54,14 @@ FaultNote expect_faults(const FaultFacts& facts, SayFault say) {
   return {all.on_device, all.last};
 }
 
+void copy_fault(Fault* to) {
+  Faults& all = faults();
+  const std::lock_guard lock(all.mutex);
+  open(all);
+  check(cudaMemcpyAsync(to, all.on_device, sizeof(Fault), cudaMemcpyDeviceToHost, stream()),
+        "fault");
+}
+
 void raise_faults() {
   Faults& all = faults();
   const std::lock_guard lock(all.mutex);

@@ -38,6 +38,9 @@ struct FaultNote {
 /// Announces a launch that may find faults.
 FaultNote expect_faults(const FaultFacts& facts, SayFault say);
 
+/// Copies the current device's fault to pinned memory, in order with its other work.
+void copy_fault(Fault* to);
+
 /// Waits for the current device's stream; raises the first fault noted since the last time.
 void raise_faults();
 

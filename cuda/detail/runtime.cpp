@@ -1,6 +1,7 @@
 #include <tenet/core/detail/device_runtime.h>
 #include <tenet/core/error.h>
 #include <tenet/cuda/detail/fault.h>
+#include <tenet/cuda/detail/late_read.h>
 #include <tenet/cuda/detail/runtime.h>
 
 #include <array>
@@ -73,6 +74,11 @@ struct Runtime : tenet::detail::DeviceRuntime {
   void synchronize(int index) override {
     cuda::select(index);
     raise_faults();
+  }
+  std::unique_ptr<tenet::detail::PendingNumber> read_later(const double* number,
+                                                           int index) override {
+    cuda::select(index);
+    return cuda::read_later(number);
   }
 };
 

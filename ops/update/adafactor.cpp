@@ -255,7 +255,7 @@ class AdafactorRun {
 };
 
 void adafactor_cpu(const std::vector<AdafactorTensor>& tensors, const AdafactorStep& step) {
-  AdafactorRun(tensors, step).run();
+  if (allowed(step)) AdafactorRun(tensors, step).run();
 }
 
 const bool filled = adafactor_update_kernel.fill(Device::Kind::cpu, &adafactor_cpu);

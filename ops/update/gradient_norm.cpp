@@ -1,10 +1,12 @@
 #include <tenet/ops/update/detail/blocks.h>
 #include <tenet/ops/update/update.h>
 
+#include <numeric>
+
 namespace tenet::detail {
 
-constinit Kernel<void(const std::vector<View>&, double*)> square_sum_kernel{"gradient_norm"};
-constinit Kernel<void(const std::vector<View>&, double)> scale_kernel{"clip_grad_norm"};
+constinit Kernel<void(const std::vector<View>&, View)> square_sum_kernel{"gradient_norm"};
+constinit Kernel<void(const std::vector<View>&, View)> scale_kernel{"clip_grad_norm"};
 
 namespace {
 
@@ -43,7 +45,7 @@ std::vector<Block> blocks_of_views(const std::vector<View>& views) {
   return blocks_of(sizes);
 }
 
-void square_sum_cpu(const std::vector<View>& views, double* sum) {
+void square_sum_cpu(const std::vector<View>& views, View sum) {
   std::vector<double (*)(const View&, int64_t, int64_t)> runs;
   for (const View& v : views) {
     dispatch(FloatTypes(), v.dtype, "gradient_norm",
@@ -55,11 +57,11 @@ void square_sum_cpu(const std::vector<View>& views, double* sum) {
     const Block& block = blocks[i];
     parts[i] = runs[block.tensor](views[block.tensor], block.begin, block.end);
   });
-  *sum = 0;
-  for (const double part : parts) *sum += part;
+  *sum.as<double>() = std::accumulate(parts.begin(), parts.end(), 0.0);
 }
 
-void scale_cpu(const std::vector<View>& views, double factor) {
+void scale_cpu(const std::vector<View>& views, View factor) {
+  const double by = *factor.as<const double>();
   std::vector<void (*)(const View&, double, int64_t, int64_t)> runs;
   for (const View& v : views) {
     dispatch(FloatTypes(), v.dtype, "clip_grad_norm",
@@ -68,7 +70,7 @@ void scale_cpu(const std::vector<View>& views, double factor) {
   const std::vector<Block> blocks = blocks_of_views(views);
   parallel_each(blocks.size(), [&](size_t i) {
     const Block& block = blocks[i];
-    runs[block.tensor](views[block.tensor], factor, block.begin, block.end);
+    runs[block.tensor](views[block.tensor], by, block.begin, block.end);
   });
 }
 

@@ -4,6 +4,9 @@
 /// Every tensor is contiguous. State has the accumulation type: f32, or f64 for f64 parameters.
 /// Tensors are cut into blocks whose places depend on their shapes alone, and sums over blocks are
 /// added in order: the bits of a step do not depend on the number of threads.
+///
+/// Where a step's `guard` is not null, it points to a number in the device's memory, and the step
+/// changes something only if that number is finite.
 #pragma once
 
 #include <tenet/core/kernel.h>
@@ -21,6 +24,7 @@ struct SgdTensor {
 struct SgdStep {
   double rate = 0, momentum = 0, gain = 1, l2 = 0;
   bool nesterov = false;
+  const double* guard = nullptr;
 };
 extern Kernel<void(const std::vector<SgdTensor>&, const SgdStep&)> sgd_update_kernel;
 
@@ -32,6 +36,7 @@ struct AdamTensor {
 /// corrections.
 struct AdamStep {
   double rate = 0, beta1 = 0, beta2 = 0, root = 1, eps = 0, l2 = 0, decay = 0;
+  const double* guard = nullptr;
 };
 extern Kernel<void(const std::vector<AdamTensor>&, const AdamStep&)> adam_update_kernel;
 
@@ -43,6 +48,7 @@ struct RmsPropTensor {
 /// = v - m^2, else v' = v;  y = d / (sqrt(v') + eps);  u = momentum u + y;  w -= rate u
 struct RmsPropStep {
   double rate = 0, alpha = 0, eps = 0, l2 = 0, momentum = 0;
+  const double* guard = nullptr;
 };
 extern Kernel<void(const std::vector<RmsPropTensor>&, const RmsPropStep&)> rmsprop_update_kernel;
 
@@ -59,13 +65,14 @@ struct AdafactorTensor {
 struct AdafactorStep {
   double rate = 0, beta1 = 0, beta2 = 0, eps1 = 0, eps2 = 0, clip = 1, decay = 0;
   bool scaled = true, decay_scaled = false;
+  const double* guard = nullptr;
 };
 extern Kernel<void(const std::vector<AdafactorTensor>&, const AdafactorStep&)>
     adafactor_update_kernel;
 
-/// *sum = the sum of the squares of all elements, in f64.
-extern Kernel<void(const std::vector<View>&, double* sum)> square_sum_kernel;
-/// Every element times `factor`.
-extern Kernel<void(const std::vector<View>&, double factor)> scale_kernel;
+/// sum = the sum of the squares of all elements; one f64 number.
+extern Kernel<void(const std::vector<View>&, View sum)> square_sum_kernel;
+/// Every element times `factor`, one f64 number.
+extern Kernel<void(const std::vector<View>&, View factor)> scale_kernel;
 
 }  // namespace tenet::detail

@@ -5,6 +5,7 @@
 #include <tenet/core/parallel.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace tenet::detail {
@@ -36,10 +37,17 @@ void parallel_each(size_t count, F&& fn) {
   });
 }
 
-/// Runs Update<T>::run(tensor, step, begin, end) on the blocks of all tensors, T being the type of
+/// Whether a step may change something.
+template <class Step>
+bool allowed(const Step& step) {
+  return step.guard == nullptr || std::isfinite(*step.guard);
+}
+
+/// If the step is allowed, runs Update<T>::run(tensor, step, begin, end) on the blocks of all tensors, T being the type of
 /// each tensor's w.
 template <template <class> class Update, class TensorT, class Step>
 void update_blocks(const std::vector<TensorT>& tensors, const Step& step, const char* op) {
+  if (!allowed(step)) return;
   using Run = void (*)(const TensorT&, const Step&, int64_t, int64_t);
   std::vector<Run> runs;
   std::vector<int64_t> sizes;
