@@ -17,6 +17,7 @@ LateRead::LateRead(const Tensor& x) : defined_(true) {
                  ->read_later(view(number).as<const double>(), x.device().index);
 }
 
+LateRead::LateRead() = default;
 LateRead::LateRead(LateRead&&) noexcept = default;
 LateRead& LateRead::operator=(LateRead&&) noexcept = default;
 LateRead::~LateRead() = default;

@@ -16,7 +16,7 @@ struct PendingNumber;
 /// once.
 class LateRead {
  public:
-  LateRead() = default;
+  LateRead();
   /// Of a tensor with one element, as it is after the work that the device has been given so far.
   explicit LateRead(const Tensor& x);
   LateRead(LateRead&&) noexcept;

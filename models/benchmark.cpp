@@ -46,26 +46,31 @@ class Step {
  public:
   explicit Step(const StepBenchmarkOptions& options)
       : dtype_(detail::autocast_of(options.model.dtype, "bench")),
-        model_(benchmark_config(options.model, options.length)),
-        optimizer_(model_.parameters(), {.learning_rate = 1e-4}) {
+        tokens_{DType::i64, options.model.device},
+        model_(benchmark_config(options.model, options.length)) {
+    model_.to(options.model.device);
     model_.set_reversible(options.reversible);
+    optimizer_.emplace(model_.parameters(), optim::AdamOptions{.learning_rate = 1e-4});
   }
 
   double operator()(int64_t batch, int64_t length) {
     const Clock::time_point start = Clock::now();
     const Autocast scope(dtype_);
-    const Tensor tokens = randint({batch, length}, first_token, end_of_tokens, generator_);
-    const Tensor targets = randint({batch, length}, first_token, end_of_tokens, generator_);
+    const Tensor tokens = randint({batch, length}, first_token, end_of_tokens, generator_, tokens_);
+    const Tensor targets =
+        randint({batch, length}, first_token, end_of_tokens, generator_, tokens_);
     backward(model_.loss(tokens, targets));
-    optimizer_.step();
-    optimizer_.clear_grad();
+    optimizer_->step();
+    optimizer_->clear_grad();
+    synchronize(tokens_.device);
     return seconds_since(start);
   }
 
  private:
   std::optional<DType> dtype_;
+  TensorOptions tokens_;
   Reformer model_;
-  optim::Adam optimizer_;
+  std::optional<optim::Adam> optimizer_;
   Generator generator_{1};
 };
 
@@ -104,6 +109,7 @@ nlohmann::ordered_json model_json(const BenchmarkModel& model) {
   json["chunk"] = model.chunk;
   json["residual"] = model.residual;
   json["dtype"] = model.dtype;
+  json["device"] = to_string(model.device);
   json["threads"] = num_threads();
   return json;
 }
@@ -125,11 +131,12 @@ StepBenchmark benchmark_step(const StepBenchmarkOptions& options) {
   check(options.steps >= 1, "bench: {} timed steps; at least 1 is needed", options.steps);
   check(options.batch >= 1 && options.length >= 1,
         "bench: batch {} and length {} must be at least 1", options.batch, options.length);
+  const Device device = options.model.device;
   StepBenchmark result;
   Step step(options);
   step(1, std::min<int64_t>(64, options.length));
   result.idle_rss_bytes = process_bytes("VmRSS");
-  memory::reset_peak();
+  memory::reset_peak(device);
   reset_high_water_mark();
   detail::reversible_counters() = {};
   step(options.batch, options.length);
@@ -141,9 +148,9 @@ StepBenchmark benchmark_step(const StepBenchmarkOptions& options) {
   const auto tokens = options.batch * options.length;
   result.step_seconds = median(result.seconds);
   result.tokens_per_second = static_cast<double>(tokens) / result.step_seconds;
-  const memory::Stats all = memory::stats(Device::cpu());
+  const memory::Stats all = memory::stats(device);
   result.peak_bytes = all.peak, result.reserved_bytes = all.reserved;
-  result.activation_peak_bytes = memory::stats(Device::cpu(), memory::Category::working).peak;
+  result.activation_peak_bytes = memory::stats(device, memory::Category::working).peak;
   result.peak_rss_bytes = process_bytes("VmHWM");
   result.rss_above_idle_bytes = result.peak_rss_bytes - result.idle_rss_bytes;
   const ReformerConfig config = benchmark_config(options.model, options.length);
@@ -213,6 +220,7 @@ std::string to_json(const StepBenchmarkOptions& options, const StepBenchmark& re
 GenerationBenchmark benchmark_generation(const GenerationBenchmarkOptions& options) {
   check(options.tokens >= 2, "bench: {} tokens to draw; at least 2 are needed", options.tokens);
   Reformer model(benchmark_config(options.model, options.context + options.tokens));
+  model.to(options.model.device);
   const Autocast scope(detail::autocast_of(options.model.dtype, "bench"));
   Generator generator(1);
   std::vector<std::vector<int64_t>> prompts;

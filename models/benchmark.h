@@ -1,6 +1,7 @@
 /// Time and memory of a training step and of generation, for `reformer bench`.
 #pragma once
 
+#include <tenet/core/device.h>
 #include <tenet/models/reformer_config.h>
 
 #include <cstdint>
@@ -16,6 +17,7 @@ struct BenchmarkModel {
   std::string attention = "lsh";   // "lsh", "local", "full", or several, in turn
   std::string residual = "exact";  // or "float"
   std::string dtype = "f32";       // of products: f32, bf16 or f16
+  Device device = Device::cpu();   // where it runs
 };
 
 /// Of sequences of up to `length` tokens.

@@ -23,7 +23,7 @@ std::vector<double> window_bits(Reformer& model, std::span<const uint8_t> window
   std::vector<int64_t> tokens;
   for (const uint8_t byte : window) tokens.push_back(byte + model.config().byte_offset);
   const int64_t length = std::ssize(tokens) - 1;
-  const Tensor all = from_vector(tokens, {1, length + 1});
+  const Tensor all = from_vector(tokens, {1, length + 1}, {DType::i64, model.device()});
   const Tensor nats = cross_entropy(model.logits(slice(all, 1, 0, length)),
                                     slice(all, 1, 1, length + 1), {.reduction = Reduction::none});
   std::vector<double> bits = nats.to_vector<double>();

@@ -26,6 +26,7 @@ void add_model_flags(CLI::App& app, BenchmarkModel& model) {
   app.add_option("--dtype", model.dtype, "of products: f32, bf16 or f16")
       ->capture_default_str()
       ->check(CLI::IsMember({"f32", "bf16", "f16"}));
+  add_device(app, model.device);
 }
 
 std::string step_report(const StepBenchmark& r) {

@@ -24,6 +24,7 @@ void score_text(const ScoreFlags& flags) {
   const ByteText text = read_byte_text(flags.text);
   const std::unique_ptr<Reformer> model = load_model(flags.model);
   model->to(flags.options.dtype);
+  model->to(flags.options.device);
   check_byte_model(model->config(), "score");
   fmt::print("{{\"position\": 0, \"byte\": {}, \"bits\": null}}\n", text.all[0]);
   const TextScore score = byte_scores(*model, text.all, flags.windows, [](const ByteScore& b) {
@@ -73,6 +74,7 @@ void add_score(CLI::App& app) {
                    "bytes that neighbouring windows share; default: half a window; 0: as eval")
       ->check(CLI::NonNegativeNumber)
       ->needs(text);
+  add_device(*score, flags->options.device);
   score->footer(text_footer);
   score->callback([flags, io, text] {
     check(io->count() + text->count() > 0, "score: give --io and --out, or --text");

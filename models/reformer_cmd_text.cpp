@@ -13,11 +13,13 @@ namespace tenet::commands {
 namespace {
 
 struct EvalFlags {
+  Device device;
   std::string model, text, part = "valid", dtype = "f32";
   int64_t length = 0, batch = 1;
 };
 
 struct GenerateFlags {
+  Device device;
   std::string model, dtype = "f32";
   std::vector<std::string> prompts, stops;
   GenerationOptions options;
@@ -44,6 +46,7 @@ void run_eval(const EvalFlags& flags) {
   check(bytes.size() >= 2, "eval: the {} part of {} has {} bytes; at least 2 are needed",
         flags.part, text.name, bytes.size());
   const std::unique_ptr<Reformer> model = load_model(flags.model);
+  model->to(flags.device);
   const int64_t positions = model->config().max_position_embeddings;
   const int64_t length = flags.length > 0 ? flags.length : positions;
   check(length <= positions, "eval: length {} exceeds the model's {} positions", length, positions);
@@ -78,6 +81,7 @@ GenerationOptions options_of(const GenerateFlags& flags, const ReformerConfig& c
 
 void run_generate(const GenerateFlags& flags) {
   const std::unique_ptr<Reformer> model = load_model(flags.model);
+  model->to(flags.device);
   const GenerationOptions options = options_of(flags, model->config());
   const Autocast scope(detail::autocast_of(flags.dtype));
   Generator generator(flags.seed);
@@ -110,6 +114,7 @@ void add_eval(CLI::App& app) {
       ->capture_default_str();
   eval->add_option("--batch", flags->batch, "windows at a time")->capture_default_str();
   add_dtype(*eval, flags->dtype);
+  add_device(*eval, flags->device);
   eval->callback([flags] { run_eval(*flags); });
 }
 
@@ -144,6 +149,7 @@ void add_generate(CLI::App& app) {
                      "of the whole text");
   generate->add_flag("--no-cache", flags->anew, "evaluate the whole text for every byte");
   add_dtype(*generate, flags->dtype);
+  add_device(*generate, flags->device);
   generate->add_option("--seed", flags->seed, "seed of the draws")->capture_default_str();
   generate->callback([flags, tokens] {
     flags->tokens_given = tokens->count() > 0;

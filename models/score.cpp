@@ -29,7 +29,7 @@ struct Input {
   Tensor ids, labels;
   ReformerCall call;
 
-  Input(const Named& tensors, const ReformerConfig& config) {
+  Input(const Named& tensors, const ReformerConfig& config, Device device) {
     check_names(tensors, config.layers());
     ids = find(tensors, "input_ids");
     check(ids.defined(), "score: there are no input_ids");
@@ -49,9 +49,17 @@ struct Input {
     for (int64_t i = 0; i < config.layers(); ++i) {
       call.rotations.push_back(find(tensors, fmt::format("rotation.{}", i)));
     }
+    move(device);
   }
 
  private:
+  void move(Device device) {
+    const auto to = [device](Tensor& x) {
+      if (x.defined()) x = x.to(device);
+    };
+    for (Tensor* x : {&ids, &labels, &call.positions, &call.mask}) to(*x);
+    for (Tensor& rotations : call.rotations) to(rotations);
+  }
   Tensor like_ids(const Named& tensors, const char* name) const {
     Tensor x = find(tensors, name);
     if (!x.defined()) return x;
@@ -89,7 +97,7 @@ std::map<std::string, Tensor> score(const std::string& folder,
                                     const ScoreOptions& options) {
   const AtomicFolder files(folder, checkpoint_files());
   const ReformerConfig config = read_reformer_config(files.path("config.json"));
-  Input input(tensors, config);
+  Input input(tensors, config, options.device);
   check(!options.grad || input.labels.defined(), "score: gradients need labels");
   const std::unique_ptr<Reformer> model =
       load_model(folder, {.length = input.ids.size(1), .new_head = true});
@@ -97,6 +105,7 @@ std::map<std::string, Tensor> score(const std::string& folder,
   check(!headless || !input.labels.defined(),
         "score: {} holds a model without a head, so labels cannot be scored", folder);
   model->to(options.dtype);
+  model->to(options.device);
   model->eval();
   Named out;
   if (options.trace || headless) {

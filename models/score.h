@@ -10,9 +10,10 @@ namespace tenet {
 
 /// What score() computes, and in which type.
 struct ScoreOptions {
-  bool grad = false;         // also "grad." and the parameter's name, of the loss
-  bool trace = false;        // also what ReformerCall::observe is shown, and "last_hidden"
-  DType dtype = DType::f32;  // f32, f64 or bf16, to which the weights are converted
+  bool grad = false;              // also "grad." and the parameter's name, of the loss
+  bool trace = false;             // also what ReformerCall::observe is shown, and "last_hidden"
+  DType dtype = DType::f32;       // f32, f64 or bf16, to which the weights are converted
+  Device device = Device::cpu();  // where it is computed
 };
 
 /// Runs the model of a checkpoint folder, in evaluation, on `input`: `input_ids` (B, L) and, if

@@ -26,9 +26,10 @@ std::vector<int64_t> tokens_of(const std::string& text, const ReformerConfig& co
 
 }  // namespace
 
-TokenTensors to_tensors(const TokenBatch& batch) {
+TokenTensors to_tensors(const TokenBatch& batch, Device device) {
   const Shape shape{batch.rows, batch.length};
-  return {from_vector(batch.input, shape), from_vector(batch.target, shape)};
+  const TensorOptions options{DType::i64, device};
+  return {from_vector(batch.input, shape, options), from_vector(batch.target, shape, options)};
 }
 
 void check_byte_model(const ReformerConfig& config, std::string_view op) {
@@ -56,7 +57,7 @@ TextScore evaluate(Reformer& model, std::span<const uint8_t> text, int64_t lengt
   TextScore score;
   for (int64_t i = 0; i < batches; ++i) {
     const TokenBatch batch = evaluation_batch(text, options, i);
-    const TokenTensors tensors = to_tensors(batch);
+    const TokenTensors tensors = to_tensors(batch, model.device());
     const int64_t count = batch.rows * batch.length;
     const double loss = model.loss(tensors.input, tensors.target).item<double>();
     check(std::isfinite(loss), "eval: the loss is {} after {} bytes; train with a lower --lr", loss,

@@ -19,8 +19,8 @@ namespace tenet {
 struct TokenTensors {
   Tensor input, target;  // (rows, length), i64
 };
-/// Copies of the batch's numbers.
-TokenTensors to_tensors(const TokenBatch& batch);
+/// Copies of the batch's numbers on `device`.
+TokenTensors to_tensors(const TokenBatch& batch, Device device = Device::cpu());
 
 /// Error unless the model predicts each byte from those before it: it is causal, and its
 /// vocabulary is known to hold every byte. `op` begins the message.

@@ -43,6 +43,7 @@ Run::Run(TrainOptions options, std::FILE* log)
           "train: \"{}\" already holds a checkpoint; pass --resume to go on, or give another --out",
           options_.out);
     model_ = std::make_unique<Reformer>(options_.config);
+    model_->to(options_.device);
     optimizer_ = make_optimizer(options_, *model_);
   }
   model_->set_reversible(options_.reversible);
@@ -66,6 +67,7 @@ TrainOptions Run::prepare(TrainOptions options) {
 
 void Run::load() {
   model_ = load_model(options_.out);
+  model_->to(options_.device);
   optimizer_ = make_optimizer(options_, *model_);
   const std::string path = folder_.path("state.json");
   const nlohmann::json state = read_json_object(path);
@@ -73,7 +75,7 @@ void Run::load() {
   check(get_state<uint64_t>(state, "text_fingerprint", path, 0) == fingerprint(text_.all),
         "train: {} is not the text that {} was trained on", text_.name, options_.out);
   optimizer_->load_state(load_optimizer_state(folder_));
-  step_ = count("step");
+  step_ = noted_step_ = logged_step_ = count("step");
   tokens_seen_ = count("tokens_seen");
   seconds_ = get_state<double>(state, "seconds", path, 0);
   smoothed_ = get_state<double>(state, "smoothed_bits", path, 0);
@@ -98,6 +100,7 @@ void Run::check_weights() const {
 }
 
 void Run::save() {
+  guard_.settle();
   check_weights();
   save_checkpoint(options_.out, *model_, optimizer_->state(), state_json());
   saved_step_ = step_;
@@ -113,7 +116,8 @@ void Run::announce() {
 
 Tensor Run::step_loss() {
   const BatchOptions batch{options_.batch, options_.length, model_->config().byte_offset};
-  const TokenTensors tensors = to_tensors(training_batch(text_.train, batch, options_.seed, step_));
+  const TokenTensors tensors =
+      to_tensors(training_batch(text_.train, batch, options_.seed, step_), options_.device);
   default_generator() = Generator(options_.seed, static_cast<uint64_t>(step_) + 1);
   const Autocast scope(autocast_of(options_.dtype));
   try {
@@ -125,28 +129,59 @@ Tensor Run::step_loss() {
   }
 }
 
-/// One step. Everything random in it is a function of (seed, step).
+/// One step. Everything random in it is a function of (seed, step). On a GPU the program reads the
+/// loss of the step before while this one runs there.
 void Run::take_step() {
   const Tensor loss = step_loss();
-  loss_ = loss.item<double>();
-  check(std::isfinite(loss_), "train: the loss is {} at step {}; {}", loss_, step_, remedy());
   const bool scales = options_.dtype == "f16";
+  const bool waits = options_.device.is_cpu() || scales;  // f16: the next step's scale needs it
+  LateRead late(loss);
+  if (waits) note_loss(late.value());
   backward(scales ? scaler_.scaled(loss) : loss);
   if (scales) scaler_.unscale(optimizer_->parameters());
   optimizer_->set_learning_rate(learning_rate_at(options_, step_));
-  const bool finite = std::isfinite(guard_.step(*optimizer_, options_.clip));
-  if (scales) scaler_.update(finite);
+  if (waits) {
+    const bool finite = std::isfinite(guard_.step(*optimizer_, options_.clip));
+    if (scales) scaler_.update(finite);
+  } else {
+    guard_.step_later(*optimizer_, options_.clip);
+  }
   optimizer_->clear_grad();
+  settle();
+  if (!waits) late_loss_ = std::move(late);
   ++step_;
   tokens_seen_ += options_.batch * options_.length;
+}
+
+void Run::settle() {
+  if (!late_loss_.defined()) return;
+  LateRead late = std::move(late_loss_);
+  late_loss_ = LateRead();
+  try {
+    note_loss(late.value());
+  } catch (const Error& error) {
+    fail("{}, at step {}; {}", error.what(), noted_step_, remedy());
+  }
+}
+
+void Run::catch_up() {
+  if (!late_loss_.defined()) return;
+  log_metrics({});
+  settle();
+}
+
+void Run::note_loss(double loss) {
+  loss_ = loss;
+  check(std::isfinite(loss_), "train: the loss is {} at step {}; {}", loss_, noted_step_, remedy());
   const double bits = loss_ / std::numbers::ln2;
-  smoothed_ = step_ == 1 ? bits : 0.98 * smoothed_ + 0.02 * bits;
+  smoothed_ = noted_step_ == 0 ? bits : 0.98 * smoothed_ + 0.02 * bits;
+  ++noted_step_;
 }
 
 void Run::report(double step_seconds) {
   const double rate = static_cast<double>(options_.batch * options_.length) / step_seconds;
   rate_ = rate_ == 0 ? rate : 0.9 * rate_ + 0.1 * rate;
-  const memory::Stats memory = memory::stats(Device::cpu());
+  const memory::Stats memory = memory::stats(options_.device);
   Progress line{.step = step_,
                 .loss = loss_,
                 .bits_per_byte = smoothed_,
@@ -164,8 +199,10 @@ void Run::report(double step_seconds) {
 }
 
 void Run::log_metrics(std::optional<double> valid_bits) {
-  const memory::Stats memory = memory::stats(Device::cpu());
-  metrics_->append({.step = step_,
+  if (logged_step_ == noted_step_) return;
+  logged_step_ = noted_step_;
+  const memory::Stats memory = memory::stats(options_.device);
+  metrics_->append({.step = noted_step_,
                     .loss = loss_,
                     .bits_per_byte = loss_ / std::numbers::ln2,
                     .tokens_per_second = rate_,
@@ -190,13 +227,16 @@ bool Run::done(const std::atomic<bool>& stop) const {
 /// Evaluation, metrics and checkpoint after a step that is not the last.
 void Run::record_step() {
   std::optional<double> valid;
-  if (step_ % options_.evaluate_every == 0) {
+  const bool evaluates = step_ % options_.evaluate_every == 0;
+  const bool saves = step_ % options_.save_every == 0;
+  if (evaluates || saves) catch_up();
+  if (evaluates) {
     valid = evaluate_part(quick_evaluation_bytes);
     progress_.message(
         fmt::format("step {}  held out: {:.4f} bits/byte", with_commas(step_), *valid));
   }
   log_metrics(valid);
-  if (step_ % options_.save_every == 0) save();
+  if (saves) save();
 }
 
 TrainResult Run::go(const std::atomic<bool>& stop) {
@@ -230,6 +270,7 @@ std::optional<double> Run::final_evaluation(const std::atomic<bool>& stop) {
 }
 
 TrainResult Run::finish(const std::atomic<bool>& stop) {
+  catch_up();
   if (saved_step_ != step_) save();
   progress_.finish();
   const std::optional<double> valid = final_evaluation(stop);

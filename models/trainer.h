@@ -1,6 +1,7 @@
 /// Training a Reformer on bytes, with checkpoints from which a run goes on to the same bits.
 #pragma once
 
+#include <tenet/core/device.h>
 #include <tenet/models/byte_text.h>
 #include <tenet/models/reformer_config.h>
 
@@ -25,6 +26,7 @@ struct TrainOptions {
   double minutes = 0;              // of this call; 0 means that `steps` ends it
   int64_t batch = 1;               // sequences per step
   int64_t length = 1024;           // bytes per sequence
+  Device device = Device::cpu();   // where it trains
   std::string dtype = "f32";       // of products and attention: f32, bf16 or f16 (Autocast)
   std::string optimizer = "adam";  // adam, adamw, adafactor or sgd
   double learning_rate = 1e-3;     // the highest of the schedule

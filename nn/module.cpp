@@ -252,6 +252,11 @@ void Module::to(Device device) {
   convert_all(*this, [device](const Tensor& tensor) { return tensor.to(device); });
 }
 
+Device Module::device() const {
+  const std::vector<Tensor> all = parameters();
+  return all.empty() ? Device::cpu() : all[0].device();
+}
+
 StateDict Module::state_dict() const {
   StateDict state;
   for (const Listed& listed : Listing(*this).tensors) {

@@ -70,6 +70,8 @@ class Module {
   void to(DType dtype);
   /// Moves everything. Handles see the change.
   void to(Device device);
+  /// Where the parameters are: the first one's device; the CPU if there is none.
+  Device device() const;
 
   /// All parameters and buffers by name; they share their elements with the module.
   StateDict state_dict() const;

@@ -42,14 +42,16 @@ Tensor Continuing::next_logits() {
     std::fill_n(used.begin() + b * L, count, uint8_t{1});
   }
   const bool ragged = std::any_of(counts.begin(), counts.end(), [&](int64_t n) { return n < L; });
-  const Tensor mask = ragged ? from_vector(used, {B, L}).to(DType::boolean) : Tensor();
-  return model_.next_logits(from_vector(tokens, {B, L}), {.mask = mask, .cache = &cache_});
+  const TensorOptions options{DType::i64, model_.device()};
+  const Tensor mask = ragged ? from_vector(used, {B, L}, options).to(DType::boolean) : Tensor();
+  return model_.next_logits(from_vector(tokens, {B, L}, options), {.mask = mask, .cache = &cache_});
 }
 
 Tensor Continuing::next_logits_anew() {
   Tensors rows;
   for (const std::vector<int64_t>& sequence : sequences_) {
-    rows.push_back(model_.next_logits(from_vector(sequence, {1, std::ssize(sequence)})));
+    rows.push_back(model_.next_logits(
+        from_vector(sequence, {1, std::ssize(sequence)}, {DType::i64, model_.device()})));
   }
   return concatenate(rows, 0);
 }

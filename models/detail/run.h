@@ -31,6 +31,11 @@ class Run {
   void check_weights() const;
   Tensor step_loss();
   void take_step();
+  /// Waits for the loss of the latest step, if it is still on its way.
+  void settle();
+  void note_loss(double loss);
+  /// Writes the metrics of the steps whose loss is known, and waits for that of the latest.
+  void catch_up();
   void report(double step_seconds);
   void log_metrics(std::optional<double> valid_bits);
   double evaluate_part(int64_t most_bytes);
@@ -55,7 +60,9 @@ class Run {
   optim::LossScaler scaler_;  // of f16
   std::unique_ptr<MetricsLog> metrics_;
   bool stepped_ = false;  // since this call began
+  LateRead late_loss_;    // of step_, or nothing
   int64_t step_ = 0, tokens_seen_ = 0, saved_step_ = -1;
+  int64_t noted_step_ = 0, logged_step_ = 0;  // whose loss is known; whose metrics are written
   double loss_ = 0, smoothed_ = 0, rate_ = 0, seconds_ = 0;
 };
 

@@ -99,3 +99,16 @@ TEST_CASE("devices print") {
   CHECK(fmt::format("{}", Device::cuda(1)) == "cuda:1");
   CHECK(Device::cpu() != Device::cuda());
 }
+
+TEST_CASE("devices are read as they are printed") {
+  CHECK(parse_device("cpu") == Device::cpu());
+  CHECK(parse_device("cuda") == Device::cuda(0));
+  CHECK(parse_device("cuda:12") == Device::cuda(12));
+  for (const char* text : {"", "gpu", "CPU", "cuda:", "cuda:-1", "cuda:1x", "cuda:99999999999"}) {
+    CHECK(error_of([&] { parse_device(text); }) ==
+          fmt::format("device: \"{}\" is none of cpu, cuda and cuda:N", text));
+  }
+  CHECK(device_count(Device::Kind::cpu) == 1);
+  CHECK(device_count(Device::Kind::cuda) >= 0);
+  synchronize(Device::cpu());
+}

@@ -119,6 +119,17 @@ TEST_CASE("mistakes on the command line") {
   CHECK(none.output == "reformer: load: /nowhere is no folder; give a checkpoint folder\n");
 }
 
+TEST_CASE("devices on the command line") {
+  for (const char* command : {"train", "eval", "generate", "score"}) {
+    CHECK(contains(reformer({command, "--device", "gpu"}).output,
+                   "device: \"gpu\" is none of cpu, cuda and cuda:N"));
+  }
+  const Outcome none = reformer({"bench", "step", "--device", "cuda:63"});
+  CHECK(none.code == 1);
+  CHECK(none.output.starts_with("reformer: "));
+  CHECK(contains(none.output, "cuda"));
+}
+
 TEST_CASE("values out of range on the command line") {
   const auto error = [](const std::string& flag, const std::string& value) {
     const Outcome outcome = reformer({"train", "--out", "/nowhere/out", flag, value});

@@ -1,7 +1,10 @@
 #include "fixed_gradients.h"
 
 #include <tenet/core/parallel.h>
+#include <tenet/optim/adafactor.h>
+#include <tenet/optim/adam.h>
 #include <tenet/optim/clip.h>
+#include <tenet/optim/rmsprop.h>
 #include <tenet/optim/sgd.h>
 
 #include <limits>
@@ -93,6 +96,53 @@ TEST_CASE("a step guard skips what is not finite and gives up after ten in a row
       step_with(std::numeric_limits<float>::quiet_NaN()),
       "step: the gradients were not finite 10 times in a row; lower the learning rate", Error);
   CHECK(guard.skipped() == 7);
+}
+
+TEST_CASE("steps whose norm is read a step later have the bits of those that wait for it") {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> thirds{1, -2, nan, 0.25f, std::numeric_limits<float>::infinity(), 3};
+  const auto run = [&](bool later, double max_norm) {
+    const Tensor w = make_parameter({3}, 1);
+    optim::Adam optimizer(std::vector{w}, {.learning_rate = 0.1});
+    optim::StepGuard guard;
+    std::vector<double> norms;
+    const auto note = [&](std::optional<double> norm) {
+      if (norm) norms.push_back(std::isfinite(*norm) ? *norm : -1);
+    };
+    for (const float third : thirds) {
+      w.set_grad(from_vector<float>({1, -1, third}, {3}));
+      note(later ? guard.step_later(optimizer, max_norm) : guard.step(optimizer, max_norm));
+    }
+    note(guard.settle());
+    CHECK_FALSE(guard.settle());
+    CHECK(guard.skipped() == 2);
+    CHECK(optimizer.steps() == 4);
+    return std::pair(w.to_vector<float>(), norms);
+  };
+  for (const double max_norm : {0.0, 1.0, 100.0})
+    CHECK(run(true, max_norm) == run(false, max_norm));
+}
+
+TEST_CASE("no optimizer steps if the number it is given is not finite") {
+  const Tensor good = scalar(1.0, {.dtype = DType::f64});
+  const Tensor bad = scalar(std::numeric_limits<double>::infinity(), {.dtype = DType::f64});
+  const auto check_one = [&](auto&& optimizer, const Tensor& w) {
+    w.set_grad(from_vector<float>({1, 2, 3, 4}, {2, 2}));
+    const auto before = w.to_vector<float>();
+    optimizer.step_if_finite(bad);
+    CHECK(w.to_vector<float>() == before);
+    optimizer.uncount_step();
+    optimizer.step_if_finite(good);
+    CHECK(w.to_vector<float>() != before);
+    CHECK(optimizer.steps() == 1);
+    CHECK_THROWS_AS(optimizer.step_if_finite(scalar(1.0f)), Error);
+  };
+  const auto fresh = [] { return make_parameter({2, 2}, 1); };
+  Tensor w = fresh();
+  check_one(optim::Sgd(std::vector{w}), w);
+  check_one(optim::Adam(std::vector{w = fresh()}), w);
+  check_one(optim::RmsProp(std::vector{w = fresh()}), w);
+  check_one(optim::Adafactor(std::vector{w = fresh()}), w);
 }
 
 TEST_CASE("a step guard without clipping leaves the gradients") {
