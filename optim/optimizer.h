@@ -72,10 +72,10 @@ class Optimizer {
   /// Changes every parameter that has a gradient; a frozen one has none. If it throws, the
   /// parameters of a group have changed together or not at all, and the step is not counted.
   void step();
-  /// The same, if `number`, one f64 element on the parameters' device, turns out to be finite, which
-  /// is found out there: the program does not wait. Counted as a step all the same; whoever learns
-  /// that it was none calls uncount_step(). An optimizer of one's own, which does not look at
-  /// Step::guard, reads the number here.
+  /// The same, if `number`, one f64 element on the parameters' device, turns out to be finite,
+  /// which is found out there: the program does not wait. Counted as a step all the same; whoever
+  /// learns that it was none calls uncount_step(). Where an optimizer of one's own does not look at
+  /// Step::guard, the number is read here.
   void step_if_finite(const Tensor& number);
   /// Counts one step less.
   void uncount_step();

@@ -54,12 +54,19 @@ FaultNote expect_faults(const FaultFacts& facts, SayFault say) {
   return {all.on_device, all.last};
 }
 
-void copy_fault(Fault* to) {
+unsigned long long copy_fault(Fault* to) {
   Faults& all = faults();
   const std::lock_guard lock(all.mutex);
   open(all);
   check(cudaMemcpyAsync(to, all.on_device, sizeof(Fault), cudaMemcpyDeviceToHost, stream()),
         "fault");
+  return all.last;
+}
+
+void forget_launches(unsigned long long last) {
+  Faults& all = faults();
+  const std::lock_guard lock(all.mutex);
+  while (!all.expected.empty() && all.expected.front().launch <= last) all.expected.pop_front();
 }
 
 void raise_faults() {

@@ -38,8 +38,11 @@ struct FaultNote {
 /// Announces a launch that may find faults.
 FaultNote expect_faults(const FaultFacts& facts, SayFault say);
 
-/// Copies the current device's fault to pinned memory, in order with its other work.
-void copy_fault(Fault* to);
+/// Copies the current device's fault to pinned memory, in order with its other work; gives the
+/// number of the latest launch that may have noted it.
+unsigned long long copy_fault(Fault* to);
+/// Launches of the current device up to `last` have found nothing.
+void forget_launches(unsigned long long last);
 
 /// Waits for the current device's stream; raises the first fault noted since the last time.
 void raise_faults();

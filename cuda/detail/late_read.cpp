@@ -52,7 +52,7 @@ class Pending : public tenet::detail::PendingNumber {
     check(cudaMemcpyAsync(&slot_.contents->number, number, sizeof(double), cudaMemcpyDeviceToHost,
                           stream()),
           "late read");
-    copy_fault(&slot_.contents->fault);
+    last_launch_ = copy_fault(&slot_.contents->fault);
     check(cudaEventRecord(slot_.done, stream()), "cudaEventRecord");
   }
   ~Pending() override {
@@ -63,10 +63,9 @@ class Pending : public tenet::detail::PendingNumber {
 
   double wait() override {
     check(cudaEventSynchronize(slot_.done), "late read");
-    if (slot_.contents->fault.launch != 0) {
-      tenet::detail::select_device(device_);
-      raise_faults();
-    }
+    tenet::detail::select_device(device_);
+    if (slot_.contents->fault.launch != 0) raise_faults();
+    forget_launches(last_launch_);
     return slot_.contents->number;
   }
 
@@ -74,6 +73,7 @@ class Pending : public tenet::detail::PendingNumber {
   Device device_;
   Slots& slots_;
   Slot slot_;
+  unsigned long long last_launch_ = 0;
 };
 
 }  // namespace

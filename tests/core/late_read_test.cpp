@@ -22,6 +22,9 @@ TEST_CASE("what is no number cannot be read late") {
   LateRead none;
   CHECK_FALSE(none.defined());
   check_error([&] { none.value(); }, "late read: there is no number");
-  check_error([] { LateRead(from_vector<float>({1, 2}, {2})); },
-              "late read: the tensor has shape (2,), not one element");
+  check_error(
+      [] {
+        LateRead(from_vector<float>({1, 2}, {2}));
+      },
+      "late read: the tensor has shape (2,), not one element");
 }

@@ -43,8 +43,8 @@ bool allowed(const Step& step) {
   return step.guard == nullptr || std::isfinite(*step.guard);
 }
 
-/// If the step is allowed, runs Update<T>::run(tensor, step, begin, end) on the blocks of all tensors, T being the type of
-/// each tensor's w.
+/// If the step is allowed, runs Update<T>::run(tensor, step, begin, end) on the blocks of all
+/// tensors, T being the type of each tensor's w.
 template <template <class> class Update, class TensorT, class Step>
 void update_blocks(const std::vector<TensorT>& tensors, const Step& step, const char* op) {
   if (!allowed(step)) return;
