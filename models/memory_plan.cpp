@@ -92,10 +92,10 @@ class Step {
     moments_.push_back(std::move(moment));
   }
 
-  /// What a product packs: tiles of each thread, or of bf16 its right operand.
+  /// What a product packs: tiles of each thread, or by tile registers its right operand.
   int64_t products() const { return num_threads() * tile_bytes; }
   int64_t inner_products(int64_t rows) const {
-    return products() + (o_.dtype == DType::bf16 ? inner(rows) : 0);
+    return products() + (detail::by_tiles(o_.dtype) ? inner(rows) : 0);
   }
   int64_t projections(AttentionKind kind) const { return kind == AttentionKind::lsh ? 2 : 3; }
   int64_t output_gradient() const { return word * c_.hidden_size * width_; }

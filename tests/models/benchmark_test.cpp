@@ -141,6 +141,7 @@ TEST_CASE("a benchmark's result as JSON") {
       {"hashes", 2},
       {"chunk", 16},
       {"residual", "exact"},
+      {"device", "cpu"},
       {"dtype", "bf16"},
       {"threads", num_threads()},
       {"length", 64},
