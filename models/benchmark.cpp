@@ -5,6 +5,7 @@
 #include <tenet/core/parallel.h>
 #include <tenet/core/reversible.h>
 #include <tenet/core/trace.h>
+#include <tenet/core/work_graph.h>
 #include <tenet/models/benchmark.h>
 #include <tenet/models/detail/run.h>
 #include <tenet/models/generation.h>
@@ -47,6 +48,7 @@ class Step {
   explicit Step(const StepBenchmarkOptions& options)
       : dtype_(detail::autocast_of(options.model.dtype, "bench")),
         tokens_{DType::i64, options.model.device},
+        graph_(options.graph ? options.model.device : Device::cpu()),
         model_(benchmark_config(options.model, options.length)) {
     model_.to(options.model.device);
     model_.set_reversible(options.reversible);
@@ -55,6 +57,13 @@ class Step {
 
   double operator()(int64_t batch, int64_t length) {
     const Clock::time_point start = Clock::now();
+    graph_.run([&] { take(batch, length); });
+    synchronize(tokens_.device);
+    return seconds_since(start);
+  }
+
+ private:
+  void take(int64_t batch, int64_t length) {
     const Autocast scope(dtype_);
     const Tensor tokens = randint({batch, length}, first_token, end_of_tokens, generator_, tokens_);
     const Tensor targets =
@@ -62,13 +71,11 @@ class Step {
     backward(model_.loss(tokens, targets));
     optimizer_->step();
     optimizer_->clear_grad();
-    synchronize(tokens_.device);
-    return seconds_since(start);
   }
 
- private:
   std::optional<DType> dtype_;
   TensorOptions tokens_;
+  WorkGraph graph_;
   Reformer model_;
   std::optional<optim::Adam> optimizer_;
   Generator generator_{1};

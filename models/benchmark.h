@@ -29,6 +29,7 @@ struct StepBenchmarkOptions {
   int64_t length = 4096, batch = 1;  // random bytes
   int64_t steps = 3;                 // timed ones, after one that is not
   bool reversible = true;            // else activations are kept
+  bool graph = false;                // on a GPU: a step's work as one CUDA graph (WorkGraph)
   bool profile = false;              // one more step, traced
 };
 

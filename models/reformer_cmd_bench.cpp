@@ -61,6 +61,7 @@ void add_bench_step(CLI::App& bench) {
   step->add_option("--reversible", flags->reversible, "off: activations are kept")
       ->capture_default_str()
       ->check(CLI::IsMember({"on", "off"}));
+  step->add_flag("--graph", o.graph, "give a GPU the work of a step as one CUDA graph");
   step->add_flag("--profile", o.profile, "the time of each kernel in one more step");
   step->add_flag("--json", flags->json, "print the last line only, one JSON object");
   step->callback([flags] {

@@ -125,6 +125,8 @@ void add_run_flags(CLI::App& train, TrainOptions& o) {
           ->check(CLI::IsMember({"f32", "bf16", "f16"})));
   add_device(train, o.device);
   train.get_option("--device")->group("Run");
+  train.add_flag("--graph", o.graph, "give a GPU the work of each step as one CUDA graph")
+      ->group("Run");
   run(train.add_option("--optimizer", o.optimizer, "adam, adamw, adafactor or sgd")
           ->check(CLI::IsMember({"adam", "adamw", "adafactor", "sgd"})));
   run(train.add_option("--lr", o.learning_rate, "highest learning rate"));
@@ -150,8 +152,8 @@ void check_given(const CLI::App& train, const TrainOptions& o) {
   check(!given("--minutes") || (std::isfinite(o.minutes) && o.minutes > 0),
         "train: --minutes is {}; it must be finite and above 0", o.minutes);
   if (!o.resume) return;
-  constexpr std::array<std::string_view, 7> free = {"--resume",  "--out",      "--text",  "--steps",
-                                                    "--minutes", "--schedule", "--device"};
+  constexpr std::array<std::string_view, 8> free = {
+      "--resume", "--out", "--text", "--steps", "--minutes", "--schedule", "--device", "--graph"};
   for (const CLI::Option* option : train.get_options()) {
     const std::string name = option->get_name();
     check(option->count() == 0 || std::find(free.begin(), free.end(), name) != free.end(),

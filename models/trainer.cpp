@@ -47,6 +47,7 @@ Run::Run(TrainOptions options, std::FILE* log)
     optimizer_ = make_optimizer(options_, *model_);
   }
   model_->set_reversible(options_.reversible);
+  graph_ = WorkGraph(options_.device);
   metrics_ = std::make_unique<MetricsLog>(options_.out + "/metrics.jsonl", step_);
   announce();
 }
@@ -129,28 +130,48 @@ Tensor Run::step_loss() {
   }
 }
 
-/// One step. Everything random in it is a function of (seed, step). On a GPU the program reads the
-/// loss of the step before while this one runs there.
+/// One step. Everything random in it is a function of (seed, step).
 void Run::take_step() {
+  // f16: the scale of the next step needs to know how this one ended.
+  if (options_.device.is_cpu() || options_.dtype == "f16") {
+    take_step_and_wait();
+  } else {
+    take_step_ahead();
+  }
+  ++step_;
+  tokens_seen_ += options_.batch * options_.length;
+}
+
+void Run::take_step_and_wait() {
   const Tensor loss = step_loss();
+  note_loss(loss.item<double>());
   const bool scales = options_.dtype == "f16";
-  const bool waits = options_.device.is_cpu() || scales;  // f16: the next step's scale needs it
-  LateRead late(loss);
-  if (waits) note_loss(late.value());
   backward(scales ? scaler_.scaled(loss) : loss);
   if (scales) scaler_.unscale(optimizer_->parameters());
   optimizer_->set_learning_rate(learning_rate_at(options_, step_));
-  if (waits) {
-    const bool finite = std::isfinite(guard_.step(*optimizer_, options_.clip));
-    if (scales) scaler_.update(finite);
-  } else {
-    guard_.step_later(*optimizer_, options_.clip);
-  }
+  const bool finite = std::isfinite(guard_.step(*optimizer_, options_.clip));
+  if (scales) scaler_.update(finite);
   optimizer_->clear_grad();
+}
+
+/// The program reads loss and norm of the step before while this one runs on the GPU.
+void Run::take_step_ahead() {
+  LateRead late;
+  const auto work = [&] {
+    const Tensor loss = step_loss();
+    late = LateRead(loss);
+    backward(loss);
+    optimizer_->set_learning_rate(learning_rate_at(options_, step_));
+    guard_.step_later(*optimizer_, options_.clip);
+    optimizer_->clear_grad();
+  };
+  if (options_.graph) {
+    graph_.run(work);
+  } else {
+    work();
+  }
   settle();
-  if (!waits) late_loss_ = std::move(late);
-  ++step_;
-  tokens_seen_ += options_.batch * options_.length;
+  late_loss_ = std::move(late);
 }
 
 void Run::settle() {

@@ -26,6 +26,7 @@ struct TrainOptions {
   double minutes = 0;              // of this call; 0 means that `steps` ends it
   int64_t batch = 1;               // sequences per step
   int64_t length = 1024;           // bytes per sequence
+  bool graph = false;              // on a GPU: each step's work as one CUDA graph (WorkGraph)
   Device device = Device::cpu();   // where it trains
   std::string dtype = "f32";       // of products and attention: f32, bf16 or f16 (Autocast)
   std::string optimizer = "adam";  // adam, adamw, adafactor or sgd

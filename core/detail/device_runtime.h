@@ -3,6 +3,7 @@
 
 #include <tenet/core/device.h>
 
+#include <functional>
 #include <memory>
 
 namespace tenet::detail {
@@ -12,6 +13,12 @@ struct PendingNumber {
   virtual ~PendingNumber() = default;
   /// Waits for it; raises the Errors of values that were noted before it was made.
   virtual double wait() = 0;
+};
+
+/// Gives a device the work of a function at once (WorkGraph).
+struct GraphRunner {
+  virtual ~GraphRunner() = default;
+  virtual void run(const std::function<void()>& work) = 0;
 };
 
 /// The devices of one kind. No call but these touches a driver, and none is made before a program
@@ -27,6 +34,8 @@ struct DeviceRuntime {
   /// Starts to copy a number from device `index`, in order with its other work, which may then
   /// overwrite it.
   virtual std::unique_ptr<PendingNumber> read_later(const double* number, int index) = 0;
+  /// Null: these devices get their kernels one by one.
+  virtual std::unique_ptr<GraphRunner> graph_runner(int) { return nullptr; }
 };
 
 /// Made known before main(), by a static initialiser; null: this build has none of that kind.

@@ -1,9 +1,12 @@
 /// Memory of the GPUs: CUDA's stream-ordered pools, which keep what is given back until trim().
 ///
 /// A block that is given back may be handed out at once, because all work of a device runs in one
-/// stream. The counts of memory::stats() are made in core/, as for the CPU.
+/// stream. While that work is collected as a graph (capture.h), memory is taken and given back at
+/// once, by a stream without work of its own: the work runs in the order in which it was collected.
+///  The counts of memory::stats() are made in core/, as for the CPU.
 #include <tenet/core/detail/device_runtime.h>
 #include <tenet/core/error.h>
+#include <tenet/cuda/detail/capture.h>
 #include <tenet/cuda/detail/runtime.h>
 
 #include <array>
@@ -20,11 +23,11 @@ class PoolAllocator : public tenet::detail::Allocator {
     const cudaMemPool_t pool = this->pool();
     const size_t size = static_cast<size_t>(std::max<int64_t>(bytes, 1));
     void* data = nullptr;
-    cudaError_t status = cudaMallocFromPoolAsync(&data, size, pool, stream());
-    if (status == cudaErrorMemoryAllocation) {
+    cudaError_t status = take(&data, size, pool);
+    if (status == cudaErrorMemoryAllocation && !capturing(index_)) {
       cudaGetLastError();  // the next launch is not to blame
       trim();
-      status = cudaMallocFromPoolAsync(&data, size, pool, stream());
+      status = take(&data, size, pool);
     }
     if (status == cudaErrorMemoryAllocation) {
       cudaGetLastError();
@@ -39,7 +42,7 @@ class PoolAllocator : public tenet::detail::Allocator {
     int before = 0;
     const bool known = cudaGetDevice(&before) == cudaSuccess;
     if (known && before != index_) cudaSetDevice(index_);
-    cudaFreeAsync(data, stream_);
+    cudaFreeAsync(data, capturing(index_) ? idle_ : stream_);
     if (known && before != index_) cudaSetDevice(before);
   }
 
@@ -52,11 +55,18 @@ class PoolAllocator : public tenet::detail::Allocator {
   void trim() override {
     if (pool_ == nullptr) return;
     select();
+    refuse_capture("trim()");
     check(cudaStreamSynchronize(stream()), "trim");
     check(cudaMemPoolTrimTo(pool_, 0), "cudaMemPoolTrimTo");
   }
 
  private:
+  cudaError_t take(void** data, size_t size, cudaMemPool_t pool) const {
+    if (!capturing(index_)) return cudaMallocFromPoolAsync(data, size, pool, stream_);
+    const cudaError_t status = cudaMallocFromPoolAsync(data, size, pool, idle_);
+    return status == cudaSuccess ? cudaStreamSynchronize(idle_) : status;
+  }
+
   void select() const { tenet::detail::select_device(Device::cuda(index_)); }
 
   cudaMemPool_t pool() {
@@ -71,13 +81,18 @@ class PoolAllocator : public tenet::detail::Allocator {
     uint64_t keep = UINT64_MAX;
     check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep),
           "cudaMemPoolSetAttribute");
+    // To wait for the other stream would be to wait for its work.
+    int waits = 0;
+    check(cudaMemPoolSetAttribute(pool, cudaMemPoolReuseAllowInternalDependencies, &waits),
+          "cudaMemPoolSetAttribute");
+    check(cudaStreamCreateWithFlags(&idle_, cudaStreamNonBlocking), "cudaStreamCreate");
     stream_ = stream();
     return pool_ = pool;
   }
 
   int index_ = 0;
   cudaMemPool_t pool_ = nullptr;
-  cudaStream_t stream_ = nullptr;
+  cudaStream_t stream_ = nullptr, idle_ = nullptr;  // the device's, and one without work
 };
 
 const bool installed = [] {

@@ -1,4 +1,5 @@
 #include <tenet/core/error.h>
+#include <tenet/cuda/detail/capture.h>
 #include <tenet/cuda/detail/fault.h>
 
 #include <array>
@@ -33,7 +34,10 @@ Faults& faults() {
 }
 
 void clear(const Faults& all) {
-  check(cudaMemsetAsync(all.on_device, 0, sizeof(Fault), stream()), "fault");
+  const cudaError_t status = capturing()
+                                 ? cudaMemset(all.on_device, 0, sizeof(Fault))
+                                 : cudaMemsetAsync(all.on_device, 0, sizeof(Fault), stream());
+  check(status, "fault");
 }
 
 void open(Faults& all) {
@@ -69,25 +73,34 @@ void forget_launches(unsigned long long last) {
   while (!all.expected.empty() && all.expected.front().launch <= last) all.expected.pop_front();
 }
 
-void raise_faults() {
+void raise_fault(const Fault& fault) {
   Faults& all = faults();
   const std::lock_guard lock(all.mutex);
-  if (all.expected.empty()) {
-    check(cudaStreamSynchronize(stream()), "synchronize");
-    return;
-  }
-  check(cudaMemcpyAsync(all.pinned, all.on_device, sizeof(Fault), cudaMemcpyDeviceToHost, stream()),
-        "synchronize");
-  check(cudaStreamSynchronize(stream()), "synchronize");
+  clear(all);
   const std::deque<Expected> expected = std::move(all.expected);
   all.expected.clear();
-  const Fault fault = *all.pinned;
-  if (fault.launch == 0) return;
-  clear(all);
   for (const Expected& one : expected) {
     if (one.launch == fault.launch) tenet::fail("{}", one.say(one.facts, fault));
   }
   tenet::fail("cuda: a kernel found a bad value at element {}", fault.place);
+}
+
+void raise_faults() {
+  refuse_capture("reading a result");
+  Faults& all = faults();
+  Fault fault{};
+  {
+    const std::lock_guard lock(all.mutex);
+    if (!all.expected.empty()) {
+      check(cudaMemcpyAsync(all.pinned, all.on_device, sizeof(Fault), cudaMemcpyDeviceToHost,
+                            stream()),
+            "synchronize");
+    }
+    check(cudaStreamSynchronize(stream()), "synchronize");
+    if (!all.expected.empty()) fault = *all.pinned;
+    if (fault.launch == 0) all.expected.clear();
+  }
+  if (fault.launch != 0) raise_fault(fault);
 }
 
 }  // namespace tenet::cuda

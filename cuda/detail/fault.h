@@ -44,6 +44,9 @@ unsigned long long copy_fault(Fault* to);
 /// Launches of the current device up to `last` have found nothing.
 void forget_launches(unsigned long long last);
 
+/// Raises the Error of a fault of the current device, and forgets it.
+[[noreturn]] void raise_fault(const Fault& fault);
+
 /// Waits for the current device's stream; raises the first fault noted since the last time.
 void raise_faults();
 

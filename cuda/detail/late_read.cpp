@@ -1,7 +1,9 @@
+#include <tenet/cuda/detail/capture.h>
 #include <tenet/cuda/detail/fault.h>
 #include <tenet/cuda/detail/late_read.h>
 
 #include <array>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -53,7 +55,10 @@ class Pending : public tenet::detail::PendingNumber {
                           stream()),
           "late read");
     last_launch_ = copy_fault(&slot_.contents->fault);
-    check(cudaEventRecord(slot_.done, stream()), "cudaEventRecord");
+    after_capture([done = slot_.done, started = started_] {
+      check(cudaEventRecord(done, stream()), "late read");
+      *started = true;
+    });
   }
   ~Pending() override {
     cudaEventSynchronize(slot_.done);
@@ -62,9 +67,10 @@ class Pending : public tenet::detail::PendingNumber {
   }
 
   double wait() override {
+    if (!*started_) refuse_capture("the value of a LateRead");
     check(cudaEventSynchronize(slot_.done), "late read");
     tenet::detail::select_device(device_);
-    if (slot_.contents->fault.launch != 0) raise_faults();
+    if (slot_.contents->fault.launch != 0) raise_fault(slot_.contents->fault);
     forget_launches(last_launch_);
     return slot_.contents->number;
   }
@@ -74,6 +80,7 @@ class Pending : public tenet::detail::PendingNumber {
   Slots& slots_;
   Slot slot_;
   unsigned long long last_launch_ = 0;
+  std::shared_ptr<bool> started_ = std::make_shared<bool>(false);  // not only collected
 };
 
 }  // namespace

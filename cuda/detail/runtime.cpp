@@ -1,5 +1,6 @@
 #include <tenet/core/detail/device_runtime.h>
 #include <tenet/core/error.h>
+#include <tenet/cuda/detail/capture.h>
 #include <tenet/cuda/detail/fault.h>
 #include <tenet/cuda/detail/late_read.h>
 #include <tenet/cuda/detail/runtime.h>
@@ -79,6 +80,10 @@ struct Runtime : tenet::detail::DeviceRuntime {
                                                            int index) override {
     cuda::select(index);
     return cuda::read_later(number);
+  }
+  std::unique_ptr<tenet::detail::GraphRunner> graph_runner(int index) override {
+    cuda::select(index);
+    return make_graph_runner();
   }
 };
 

@@ -6,44 +6,60 @@
 #include <tenet/core/detail/core_kernels.h>
 #include <tenet/core/detail/device_runtime.h>
 #include <tenet/core/error.h>
+#include <tenet/cuda/detail/capture.h>
 #include <tenet/cuda/detail/fault.h>
 
 #include <array>
 #include <cstring>
+#include <deque>
 #include <mutex>
 
 namespace tenet::cuda {
 namespace {
 
-/// Pinned slots that copies to one GPU go through in turn; free again once its copy is done.
+/// Pinned slots that copies to one GPU go through; each is free again once its copy is done.
 class Staging {
  public:
   static constexpr int64_t kSlotBytes = 1 << 20;
 
   void copy(void* to, const void* from, int64_t bytes) {
     const std::lock_guard lock(mutex_);
-    Slot& slot = slots_[next_++ % slots_.size()];
-    if (slot.bytes == nullptr) {
-      check(cudaMallocHost(&slot.bytes, kSlotBytes), "cudaMallocHost");
-      check(cudaEventCreateWithFlags(&slot.done, cudaEventDisableTiming), "cudaEventCreate");
-    } else {
-      check(cudaEventSynchronize(slot.done), "cudaEventSynchronize");
-    }
+    Slot& slot = take();
     std::memcpy(slot.bytes, from, static_cast<size_t>(bytes));
     check(cudaMemcpyAsync(to, slot.bytes, static_cast<size_t>(bytes), cudaMemcpyHostToDevice,
                           stream()),
           "copy to the GPU");
-    check(cudaEventRecord(slot.done, stream()), "cudaEventRecord");
+    slot.collected = true;
+    after_capture([&slot] {
+      check(cudaEventRecord(slot.done, stream()), "cudaEventRecord");
+      slot.collected = false;
+    });
   }
 
  private:
   struct Slot {
     void* bytes = nullptr;
     cudaEvent_t done = nullptr;
+    bool collected = false;  // its copy is part of a graph that has not been started
   };
+  static constexpr size_t kSlots = 8;  // more only for one graph
+
+  Slot& take() {
+    for (Slot& slot : slots_) {
+      if (!slot.collected && cudaEventQuery(slot.done) == cudaSuccess) return slot;
+    }
+    if (slots_.size() >= kSlots && !slots_.front().collected) {
+      check(cudaEventSynchronize(slots_.front().done), "copy to the GPU");
+      return slots_.front();
+    }
+    Slot slot;
+    check(cudaMallocHost(&slot.bytes, kSlotBytes), "cudaMallocHost");
+    check(cudaEventCreateWithFlags(&slot.done, cudaEventDisableTiming), "cudaEventCreate");
+    return slots_.emplace_back(slot);
+  }
+
   std::mutex mutex_;
-  std::array<Slot, 8> slots_;
-  size_t next_ = 0;
+  std::deque<Slot> slots_;
 };
 
 Staging& staging() {
@@ -62,6 +78,7 @@ void copy_across(const View& to, const View& from, int64_t bytes) {
     check(cudaStreamWaitEvent(stream(), event), "cudaStreamWaitEvent");
     check(cudaEventDestroy(event), "cudaEventDestroy");
   };
+  refuse_capture("a copy between GPUs");
   wait_for(to.device, from.device);
   check(cudaMemcpyPeerAsync(to.data, to.device.index, from.data, from.device.index,
                             static_cast<size_t>(bytes), stream()),
@@ -75,6 +92,7 @@ void transfer(View to, View from) {
   tenet::check(to.dtype == from.dtype, "transfer: {} to {} between devices", from.dtype, to.dtype);
   if (to.device.is_cpu()) {
     tenet::detail::select_device(from.device);
+    refuse_capture("reading a result");
     if (bytes > 0) {
       check(cudaMemcpyAsync(to.data, from.data, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost,
                             stream()),
@@ -87,6 +105,7 @@ void transfer(View to, View from) {
   if (!from.device.is_cpu()) return copy_across(to, from, bytes);
   tenet::detail::select_device(to.device);
   if (bytes <= Staging::kSlotBytes) return staging().copy(to.data, from.data, bytes);
+  refuse_capture("a large copy to the GPU");
   // From pageable memory the call returns once the bytes have been read.
   check(cudaMemcpyAsync(to.data, from.data, static_cast<size_t>(bytes), cudaMemcpyHostToDevice,
                         stream()),

@@ -1,6 +1,8 @@
 /// One training run: what train() keeps between steps.
 #pragma once
 
+#include <tenet/core/late_read.h>
+#include <tenet/core/work_graph.h>
 #include <tenet/models/atomic_file.h>
 #include <tenet/models/metrics.h>
 #include <tenet/models/progress.h>
@@ -31,6 +33,8 @@ class Run {
   void check_weights() const;
   Tensor step_loss();
   void take_step();
+  void take_step_and_wait();
+  void take_step_ahead();
   /// Waits for the loss of the latest step, if it is still on its way.
   void settle();
   void note_loss(double loss);
@@ -60,7 +64,8 @@ class Run {
   optim::LossScaler scaler_;  // of f16
   std::unique_ptr<MetricsLog> metrics_;
   bool stepped_ = false;  // since this call began
-  LateRead late_loss_;    // of step_, or nothing
+  WorkGraph graph_{Device::cpu()};
+  LateRead late_loss_;  // of step_, or nothing
   int64_t step_ = 0, tokens_seen_ = 0, saved_step_ = -1;
   int64_t noted_step_ = 0, logged_step_ = 0;  // whose loss is known; whose metrics are written
   double loss_ = 0, smoothed_ = 0, rate_ = 0, seconds_ = 0;
