@@ -4,7 +4,7 @@
 #include <tenet/core/node.h>
 #include <tenet/ops/arithmetic.h>
 #include <tenet/ops/detail/loop.h>
-#include <tenet/ops/detail/math.h>
+#include <tenet/ops/detail/stream_rules.h>
 #include <tenet/ops/stream.h>
 
 #include <atomic>
@@ -12,6 +12,12 @@
 
 namespace tenet {
 namespace {
+
+using detail::fail_value;
+using detail::guarded;
+using detail::Quantize;
+using detail::wrapping_add;
+using detail::wrapping_sub;
 
 /// The gradient passes unchanged but for its type.
 struct EncodeNode : Node {
@@ -50,31 +56,6 @@ class FirstBad {
   std::atomic<int64_t> index_{none};
 };
 
-/// Units of the stream in a number: rint(x 2^f), with what is out of range clamped and NaN a bound.
-template <class T>
-struct Quantize {
-  T scale;
-  static constexpr T limit = T(0x1p30);
-
-  explicit Quantize(int fraction_bits) : scale(static_cast<T>(int64_t{1} << fraction_bits)) {}
-  int32_t operator()(T x, bool& bad) const {
-    const T v = x * scale;
-    bad = !(math::abs(v) < limit);
-    const T above = v > -limit ? v : -limit;
-    return static_cast<int32_t>(math::rint(above < limit ? above : limit));
-  }
-};
-
-inline int32_t wrapping_add(int32_t a, int32_t b) {
-  return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
-}
-inline int32_t wrapping_sub(int32_t a, int32_t b) {
-  return static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b));
-}
-inline bool guarded(int32_t q) {  // |q| >= 2^30
-  return static_cast<uint32_t>(q) + 0x3fffffffu > 0x7ffffffeu;
-}
-
 /// Elements whose status is gathered before it is looked at.
 constexpr int64_t status_block = 1024;
 
@@ -94,13 +75,6 @@ void for_each_checked(int64_t count, FirstBad& first, Element element) {
       }
     }
   });
-}
-
-[[noreturn]] void fail_value(const char* op, const char* what, double value, int64_t index,
-                             const Shape& shape, int fraction_bits) {
-  check(std::isfinite(value), "{}: non-finite value at element {} of {}", op, index, shape);
-  fail("{}: |{}| reaches {} at element {} of {}; the stream overflows at {} fraction bits", op,
-       what, int64_t{1} << (30 - fraction_bits), index, shape, fraction_bits);
 }
 
 void encode_cpu(View q, View x, int fraction_bits) {

@@ -50,7 +50,7 @@ void fill_random(const View& y, const PhiloxKey& key, F fn) {
 /// Uniform in [0, 1) with as many random bits as T's fraction holds, 24 at most, so that 1 is never
 /// rounded to.
 template <class T>
-T uniform_of_type(uint32_t word) {
+TENET_HD T uniform_of_type(uint32_t word) {
   if constexpr (std::is_same_v<T, bf16>)
     return T(static_cast<float>(word >> 24) * 0x1p-8f);
   else if constexpr (std::is_same_v<T, f16>)

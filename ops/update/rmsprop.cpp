@@ -1,7 +1,6 @@
 #include <tenet/ops/update/detail/blocks.h>
+#include <tenet/ops/update/detail/rules.h>
 #include <tenet/ops/update/update.h>
-
-#include <cmath>
 
 namespace tenet::detail {
 
@@ -21,20 +20,10 @@ struct RmsPropUpdate {
     A* __restrict square = tensor.square.as<A>();
     A* __restrict mean = tensor.mean.as<A>();
     A* __restrict momentum = tensor.momentum.as<A>();
-    const A alpha = A(step.alpha), gain = A(1 - step.alpha), eps = A(step.eps);
-    const A rate = A(step.rate), l2 = A(step.l2), beta = A(step.momentum);
+    const RmsPropRule<A> rule(step);
     for (int64_t i = begin; i < end; ++i) {
-      const A d = A(dw[i]) + l2 * A(w[i]);
-      A v = alpha * square[i] + gain * d * d;
-      square[i] = v;
-      if (mean) {
-        mean[i] = alpha * mean[i] + gain * d;
-        v -= mean[i] * mean[i];
-        v = v < A(0) ? A(0) : v;  // by rounding alone
-      }
-      A u = d / (std::sqrt(v) + eps);
-      if (momentum) u = momentum[i] = beta * momentum[i] + u;
-      w[i] = T(A(w[i]) - rate * u);
+      w[i] = T(rule(A(w[i]), A(dw[i]), square[i], mean ? mean + i : nullptr,
+                    momentum ? momentum + i : nullptr));
     }
   }
 };

@@ -1,4 +1,5 @@
 #include <tenet/ops/update/detail/blocks.h>
+#include <tenet/ops/update/detail/rules.h>
 #include <tenet/ops/update/update.h>
 
 namespace tenet::detail {
@@ -15,20 +16,13 @@ struct SgdUpdate {
     T* w = tensor.w.as<T>();
     const T* dw = tensor.dw.as<const T>();
     A* momentum = tensor.momentum.as<A>();
-    const A rate = A(step.rate), beta = A(step.momentum), gain = A(step.gain), l2 = A(step.l2);
+    const SgdRule<A> rule(step);
     if (!momentum) {
-      for (int64_t i = begin; i < end; ++i) {
-        const A d = A(dw[i]) + l2 * A(w[i]);
-        w[i] = T(A(w[i]) - rate * d);
-      }
+      for (int64_t i = begin; i < end; ++i) w[i] = T(rule.plain(A(w[i]), A(dw[i])));
       return;
     }
-    const A own = step.nesterov ? A(1) : A(0), past = step.nesterov ? beta : A(1);
     for (int64_t i = begin; i < end; ++i) {
-      const A d = A(dw[i]) + l2 * A(w[i]);
-      const A u = beta * momentum[i] + gain * d;
-      momentum[i] = u;
-      w[i] = T(A(w[i]) - rate * (own * d + past * u));
+      w[i] = T(rule.with_momentum(A(w[i]), A(dw[i]), momentum[i]));
     }
   }
 };
