@@ -57,8 +57,8 @@ struct TensorList {
   static int64_t chunks_of(int64_t elements) { return (elements + kChunk - 1) / kChunk; }
 };
 
-/// Calls send(list) with the entries of all `items` that have elements: entry_of(item) is an item's,
-/// size_of(item) its elements.
+/// Calls send(list) with the entries of all `items` that have elements: entry_of(item) is an
+/// item's, size_of(item) its elements.
 template <class Entry, class Item, class EntryOf, class SizeOf, class Send>
 void in_lists(const std::vector<Item>& items, const EntryOf& entry_of, const SizeOf& size_of,
               const Send& send) {

@@ -1,5 +1,5 @@
-/// Copies whose fastest axis differs between source and target: tiles pass through shared memory, so
-/// that both are read and written along their own fastest axis.
+/// Copies whose fastest axis differs between source and target: tiles pass through shared memory,
+/// so that both are read and written along their own fastest axis.
 #pragma once
 
 #include <tenet/core/macros.h>
