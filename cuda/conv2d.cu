@@ -89,6 +89,7 @@ void write_bias(const View& y, const View& bias) {
 
 void conv2d_cuda(View y, View x, View w, View bias, const Conv2dOptions& options) {
   const ConvSizes s(x, w, y, options);
+  check_taps(s.window, s.channels);
   if (tenet::detail::is_depthwise(s)) return cuda::depthwise_output(s, y, x, w, bias);
   if (bias.data) write_bias(y, bias);
   const bool in_place = patches_are_input(s);
@@ -144,6 +145,7 @@ void add_patches(const ConvSizes& s, const View& dx, const Block& b, const void*
 
 void conv2d_input_cuda(View dx, View dy, View w, const Conv2dOptions& options) {
   const ConvSizes s(dx, w, dy, options);
+  check_taps(s.window, s.channels);
   if (tenet::detail::is_depthwise(s)) return cuda::depthwise_input(s, dx, dy, w);
   const DType wide = accumulate_dtype(dx.dtype);
   const int64_t size = itemsize(wide), channel = s.taps * s.windows;
@@ -183,6 +185,7 @@ PatchPlaces side_by_side(const Workspace<std::byte>& space, const Block& b, int6
 
 void conv2d_weight_cuda(View dw, View dy, View x, const Conv2dOptions& options) {
   const ConvSizes s(x, dw, dy, options);
+  check_taps(s.window, s.channels);
   if (tenet::detail::is_depthwise(s)) return cuda::depthwise_weight(s, dw, dy, x);
   const DType wide = accumulate_dtype(dw.dtype);
   const int64_t size = itemsize(x.dtype), lines = ceil_div(s.windows, 64);

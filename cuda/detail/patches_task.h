@@ -27,14 +27,37 @@ class Quotient {
   Divider fast_;
 };
 
+/// The same where check_taps() has seen that all are below 2^31.
+class SmallQuotient {
+ public:
+  SmallQuotient() = default;
+  explicit SmallQuotient(int64_t divisor) : by_(static_cast<uint32_t>(divisor)) {}
+  TENET_HD int64_t operator()(int64_t n) const { return by_.divide(static_cast<uint32_t>(n)); }
+  TENET_HD int64_t divisor() const { return by_.divisor(); }
+
+ private:
+  Divider by_;
+};
+
+/// Error unless a group's patch rows, the windows, the elements of a plane and both axes with their
+/// padding can be counted in 31 bits.
+inline void check_taps(const tenet::detail::Window& w, int64_t channels) {
+  const auto reach = [](const tenet::detail::WindowAxis& a) { return a.size + 2 * a.padding; };
+  const int64_t largest =
+      std::max({w.taps() * channels, w.windows(), w.plane(), reach(w.rows), reach(w.columns)});
+  check(largest < int64_t{1} << 31, "conv2d: {} windows of {} elements are too many for cuda",
+        w.windows(), w.taps() * channels);
+}
+
 /// One axis of a window, as kernels need it.
 struct TapAxis {
   int64_t size = 1, stride = 1, padding = 0, dilation = 1, count = 1;
+  SmallQuotient by_stride = SmallQuotient(1);
 
   TapAxis() = default;
   explicit TapAxis(const tenet::detail::WindowAxis& a)
       : size(a.size), stride(a.stride), padding(a.padding), dilation(a.dilation), count(a.count()) {
-    by_stride = Quotient(stride);
+    by_stride = SmallQuotient(stride);
   }
   /// Where tap t of window o reads; outside [0, size) is padding.
   TENET_HD int64_t place(int64_t o, int64_t tap) const {
@@ -48,14 +71,12 @@ struct TapAxis {
     const int64_t o = by_stride(from);
     return o * stride == from && o < count ? o : -1;
   }
-
-  Quotient by_stride = Quotient(1);
 };
 
 /// Both axes, and how numbers of taps, windows and elements fall apart into them.
 struct Taps {
   TapAxis rows, columns;
-  Quotient by_taps, by_kernel, by_columns, by_width;  // taps a plane, and of a row of it
+  SmallQuotient by_taps, by_kernel, by_columns, by_width;  // taps a plane, and of a row of it
 
   Taps() = default;
   explicit Taps(const tenet::detail::Window& w)
