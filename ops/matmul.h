@@ -4,7 +4,7 @@
 /// then the result's: f32 operands count as rounded to it, and their gradients are f32 sums that
 /// are not rounded. Half types are added up in f32 and rounded once. Transposed and broadcast
 /// operands are read in place. The order in which an element is added up is fixed, see Note [Order
-/// of products]. All are differentiable any number of times.
+/// of products] and, for GPUs, Note [Rows on the GPU]. All are differentiable any number of times.
 #pragma once
 
 #include <tenet/core/kernel.h>
@@ -20,7 +20,7 @@ namespace tenet {
 Tensor matmul(const Tensor& a, const Tensor& b);
 
 /// y = x weight^T + bias: x (..., in), weight (out, in), bias (out,) or undefined, y (..., out).
-/// Floats only. dweight = dy^T x and dbias = sum(dy) add fixed blocks of 1,024 rows in order.
+/// Floats only. dweight = dy^T x and dbias = sum(dy) add fixed blocks of rows in order.
 /// Errors: `linear: x has shape (2, 3), weight (4, 5) takes 5 inputs`;
 /// `linear: bias has shape (3,), weight (4, 5) gives 4 outputs`.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});

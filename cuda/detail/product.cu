@@ -251,7 +251,14 @@ void run(const Gemm& g, Rows rows) {
   prepare(ready.a, g.m, g.k, g.batch, type, a_copy);
   prepare(ready.b, g.k, g.n, g.batch, type, b_copy);
   if (rows == Rows::summed && run_parts(ready)) return;
-  if (!run_lt(ready, rows, bias)) run_plain(ready, type, bias);
+  if (run_lt(ready, rows, bias)) return;
+  if (bias != nullptr && !g.accumulate) {  // which may be what cuBLASLt lacks
+    without_terms(g);
+    ready.accumulate = true;
+    if (run_lt(ready, rows, nullptr)) return;
+    ready.accumulate = false;
+  }
+  run_plain(ready, type, bias);
 }
 
 }  // namespace
