@@ -1,5 +1,5 @@
-/// Convolutions on the GPU: products of weights and patches, a piece of bounded size at a time, each
-/// image cut and added up without regard to the others.
+/// Convolutions on the GPU: products of weights and patches, a piece of bounded size at a time,
+/// each image cut and added up without regard to the others.
 #include <tenet/core/detail/core_kernels.h>
 #include <tenet/cuda/detail/conv2d_plan.h>
 #include <tenet/cuda/detail/depthwise.h>

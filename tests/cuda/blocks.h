@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <random>
+#include <type_traits>
 #include <vector>
 
 namespace cuda_test {

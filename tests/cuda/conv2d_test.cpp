@@ -6,6 +6,8 @@
 #include <tenet/cuda/detail/depthwise_task.h>
 #include <tenet/ops/detail/conv2d_sizes.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 
 using namespace tenet;

@@ -5,7 +5,9 @@
 #include <tenet/cuda/detail/plain_product_task.h>
 #include <tenet/cuda/detail/product_plan.h>
 
+#include <array>
 #include <cmath>
+#include <cstring>
 
 using namespace tenet;
 using namespace tenet::cuda;
