@@ -134,7 +134,7 @@ void add_patches(const ConvSizes& s, const View& dx, const Block& b, const void*
   task.patches = static_cast<const Compute<T>*>(patches);
   task.dx = dx.as<T>() + s.input(b.image, b.group) + b.part * plane;
   task.taps = Taps(s.window);
-  task.by_plane = Quotient(std::max<int64_t>(plane, 1));
+  task.by_plane = SmallQuotient(std::max<int64_t>(plane, 1));
   task.channels = b.parts, task.groups = b.groups, task.windows = s.windows;
   task.kernel_rows = s.window.rows.kernel;
   task.image_output = s.groups * s.channels * plane, task.group_output = s.channels * plane;
@@ -149,7 +149,8 @@ void conv2d_input_cuda(View dx, View dy, View w, const Conv2dOptions& options) {
   if (tenet::detail::is_depthwise(s)) return cuda::depthwise_input(s, dx, dy, w);
   const DType wide = accumulate_dtype(dx.dtype);
   const int64_t size = itemsize(wide), channel = s.taps * s.windows;
-  const Piece piece = Piece::of(patch_bytes / size, s.images, s.groups, s.channels, channel);
+  const Piece piece = Piece::of(patch_bytes / size, s.images, s.groups, s.channels,
+                                std::max(channel, s.window.plane()));
   const Workspace<std::byte> space(piece.images * piece.groups * std::min(piece.parts, s.channels) *
                                    channel * size);
   for_each_piece(piece, s.images, s.groups, s.channels, [&](const Block& b) {

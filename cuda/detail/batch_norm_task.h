@@ -146,10 +146,14 @@ struct PlaneCellsTask {
     const int64_t end = begin + length < sizes.count() ? begin + length : sizes.count();
     const auto constants = op.channel(channel);
     typename Op::Lane lanes[Op::sums] = {};
-    for (int64_t i = begin + thread * V; i < end; i += threads * V) {
-      const int64_t image = sizes.by_elements(i), at = i - image * sizes.elements;
-      op.template add<V>(constants, (image * sizes.channels + channel) * sizes.elements + at,
-                         lanes);
+    constexpr int64_t step = threads * V;
+    const int64_t first = begin + thread * V, elements = sizes.elements;
+    const int64_t more_images = sizes.by_elements(step), more = step - more_images * elements;
+    int64_t image = sizes.by_elements(first), at = first - image * elements;
+    for (int64_t i = first; i < end; i += step) {
+      op.template add<V>(constants, (image * sizes.channels + channel) * elements + at, lanes);
+      image += more_images, at += more;
+      if (at >= elements) ++image, at -= elements;
     }
     for (int k = 0; k < Op::sums; ++k) shared.sums[k][thread] = static_cast<double>(lanes[k]);
   }

@@ -141,7 +141,7 @@ struct AddPatchesTask {
   const C* patches;  // (images, groups, channels * taps, windows), without gaps
   T* dx;
   Taps taps;
-  Quotient by_plane;
+  SmallQuotient by_plane;  // channels * plane is below 2^31, too
   int64_t channels, groups, windows;
   int64_t kernel_rows;
   int64_t image_output, group_output;  // in dx, from one image, or group, to the next

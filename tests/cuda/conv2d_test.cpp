@@ -97,7 +97,7 @@ TEST_CASE("gradients of patches are added to what they were read from") {
     std::vector<float> dx(at(planes * plane), 99);
     AddPatchesTask<float> task{};
     task.patches = patches.data(), task.dx = dx.data(), task.taps = Taps(w);
-    task.by_plane = Quotient(plane), task.channels = c.channels, task.groups = c.groups;
+    task.by_plane = SmallQuotient(plane), task.channels = c.channels, task.groups = c.groups;
     task.windows = w.windows(), task.kernel_rows = w.rows.kernel;
     task.group_output = c.channels * plane, task.image_output = c.groups * c.channels * plane;
     task.blocks = ceil_div(c.channels * plane, 256);
