@@ -135,12 +135,14 @@ void add_patches(const ConvSizes& s, const View& dx, const Block& b, const void*
   task.dx = dx.as<T>() + s.input(b.image, b.group) + b.part * plane;
   task.taps = Taps(s.window);
   task.by_plane = SmallQuotient(std::max<int64_t>(plane, 1));
-  task.channels = b.parts, task.groups = b.groups, task.windows = s.windows;
+  const int64_t blocks = ceil_div(b.parts * plane, Task::threads);
+  task.by_groups = SmallQuotient(b.groups);
+  task.by_blocks = SmallQuotient(std::max<int64_t>(blocks, 1));
+  task.channels = b.parts, task.windows = s.windows;
   task.kernel_rows = s.window.rows.kernel;
   task.image_output = s.groups * s.channels * plane, task.group_output = s.channels * plane;
-  task.blocks = ceil_div(b.parts * plane, Task::threads);
   launch("conv2d_add_patches", &run_each<Task>,
-         blocks_of(b.images * b.groups * task.blocks, "conv2d_input"), Task::threads, 0, task);
+         blocks_of(b.images * b.groups * blocks, "conv2d_input"), Task::threads, 0, task);
 }
 
 void conv2d_input_cuda(View dx, View dy, View w, const Conv2dOptions& options) {

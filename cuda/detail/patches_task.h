@@ -141,15 +141,16 @@ struct AddPatchesTask {
   const C* patches;  // (images, groups, channels * taps, windows), without gaps
   T* dx;
   Taps taps;
-  SmallQuotient by_plane;  // channels * plane is below 2^31, too
-  int64_t channels, groups, windows;
+  SmallQuotient by_plane;              // channels * plane is below 2^31, too
+  SmallQuotient by_groups, by_blocks;  // blocks of one group of one image
+  int64_t channels, windows;
   int64_t kernel_rows;
   int64_t image_output, group_output;  // in dx, from one image, or group, to the next
-  int64_t blocks;                      // of one group of one image
 
   TENET_HD void run(int64_t block, int thread) const {
-    const int64_t sheet = block / blocks, image = sheet / groups, group = sheet % groups;
-    const int64_t i = (block - sheet * blocks) * threads + thread;
+    const int64_t sheet = by_blocks(block), image = by_groups(sheet);
+    const int64_t group = sheet - image * by_groups.divisor();
+    const int64_t i = (block - sheet * by_blocks.divisor()) * threads + thread;
     const int64_t plane = by_plane.divisor();
     if (i >= channels * plane) return;
     const int64_t channel = by_plane(i), at = i - channel * plane;

@@ -97,11 +97,12 @@ TEST_CASE("gradients of patches are added to what they were read from") {
     std::vector<float> dx(at(planes * plane), 99);
     AddPatchesTask<float> task{};
     task.patches = patches.data(), task.dx = dx.data(), task.taps = Taps(w);
-    task.by_plane = SmallQuotient(plane), task.channels = c.channels, task.groups = c.groups;
+    task.by_plane = SmallQuotient(plane), task.channels = c.channels;
+    const int64_t blocks = ceil_div(c.channels * plane, 256);
+    task.by_groups = SmallQuotient(c.groups), task.by_blocks = SmallQuotient(blocks);
     task.windows = w.windows(), task.kernel_rows = w.rows.kernel;
     task.group_output = c.channels * plane, task.image_output = c.groups * c.channels * plane;
-    task.blocks = ceil_div(c.channels * plane, 256);
-    run_blocks(task, c.images * c.groups * task.blocks, task.threads);
+    run_blocks(task, c.images * c.groups * blocks, task.threads);
 
     std::vector<double> expected(dx.size());
     for_each_tap(w, [&](int64_t q, int64_t tap, int64_t element) {
