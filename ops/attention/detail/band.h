@@ -3,13 +3,13 @@
 
 #include <tenet/core/memory.h>
 #include <tenet/ops/attention/detail/band_kernel.h>
+#include <tenet/ops/attention/detail/sight.h>
 
 #include <algorithm>
 
 namespace tenet::detail::tiles {
 
-/// The keys that a mask shows, numbered without the others: what hidden keys hold and where they
-/// lie then changes nothing. Without a mask a key's number is its position.
+/// Sight::ranks of each batch element.
 class VisibleKeys {
  public:
   VisibleKeys(const BandShape& shape, const uint8_t* mask)
@@ -24,17 +24,9 @@ class VisibleKeys {
       }
     }
   }
-  /// How many visible keys lie before a position, 0 <= position <= Lk.
-  int64_t before(int64_t b, int64_t position) const {
-    return masked_ ? space_[b * (2 * L_ + 1) + position] : position;
+  const int32_t* ranks(int64_t b) const {
+    return masked_ ? space_.data() + b * (2 * L_ + 1) : nullptr;
   }
-  int64_t position(int64_t b, int64_t key) const {
-    return masked_ ? space_[b * (2 * L_ + 1) + L_ + 1 + key] : key;
-  }
-  bool visible(int64_t b, int64_t position) const {
-    return before(b, position) < before(b, position + 1);
-  }
-  int64_t count(int64_t b) const { return before(b, L_); }
 
  private:
   int64_t L_;
@@ -48,34 +40,18 @@ inline int64_t band_keys(const BandShape& shape) {
   return std::min(shape.Lk, (shape.before + 1 + shape.after) * shape.chunk);
 }
 
-/// The visible keys that each query of a batch element sees: [begin(i), end(i)) without self(i).
-class Band {
+/// What the queries of a batch element see.
+class Band : public Sight {
  public:
   Band(const BandShape& shape, const VisibleKeys& keys, int64_t b)
-      : shape_(shape), keys_(keys), b_(b) {}
-
-  int64_t begin(int64_t i) const { return keys_.before(b_, first_position(i)); }
-  int64_t end(int64_t i) const {
-    const int64_t position = i + shape_.offset;
-    int64_t end = shape_.Lk;
-    if (shape_.chunk > 0) {
-      const int64_t chunks = shape_.Lk / shape_.chunk + 1;  // bounds `after` before it multiplies
-      const int64_t last =
-          std::min(position / shape_.chunk + std::min(shape_.after, chunks), chunks);
-      end = std::min(end, (last + 1) * shape_.chunk);
-    }
-    if (shape_.causal) end = std::min(end, position + (shape_.exclude_self ? 0 : 1));
-    return keys_.before(b_, std::max(end, first_position(i)));
-  }
-  /// -1 if the query may see its own position.
-  int64_t self(int64_t i) const { return falls_back(i) ? keys_.before(b_, i + shape_.offset) : -1; }
-  /// Whether query i takes the value at its own position when it sees nothing else.
-  bool falls_back(int64_t i) const {
-    const int64_t position = i + shape_.offset;
-    return shape_.exclude_self && position < shape_.Lk && keys_.visible(b_, position);
-  }
-  int64_t keys() const { return keys_.count(b_); }
-  int64_t position(int64_t key) const { return keys_.position(b_, key); }
+      : Sight{.Lk = shape.Lk,
+              .offset = shape.offset,
+              .chunk = shape.chunk,
+              .before = shape.before,
+              .after = shape.after,
+              .causal = shape.causal,
+              .exclude_self = shape.exclude_self,
+              .ranks = keys.ranks(b)} {}
 
   /// The ranges of queries [first, first + count) within the strip of `keys` keys from `start` on.
   /// Queries whose log_sum (null if not known yet) is -inf see nothing.
@@ -96,17 +72,6 @@ class Band {
     }
     see.close();
   }
-
- private:
-  int64_t first_position(int64_t i) const {
-    if (shape_.chunk == 0) return 0;
-    const int64_t chunk = (i + shape_.offset) / shape_.chunk;
-    return std::min(std::max<int64_t>(chunk - shape_.before, 0) * shape_.chunk, shape_.Lk);
-  }
-
-  const BandShape& shape_;
-  const VisibleKeys& keys_;
-  int64_t b_;
 };
 
 /// Copies keys [start, start + count) of one head.

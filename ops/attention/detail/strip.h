@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tenet/ops/attention/detail/pack.h>
+#include <tenet/ops/attention/detail/sight.h>
 
 #include <cmath>
 
@@ -52,9 +53,6 @@ struct KeyScale {
   double scale = 1;
   bool normalize = false;
 };
-
-/// What is added to the mean square of a key before the root, as in the authors' code.
-inline constexpr double kKeyEpsilon = 1e-6;
 
 /// The mean square of a key plus epsilon; its row is padded to `width`.
 template <class T>
