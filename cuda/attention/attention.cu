@@ -41,6 +41,19 @@ HeadRows<T> rows_of(const View& v) {
   return {static_cast<T*>(v.data), v.strides[0], v.strides[1], v.strides[2]};
 }
 
+/// Whether all rows begin and end at multiples of 16 bytes.
+bool aligned(std::initializer_list<const View*> operands) {
+  bool all = true;
+  for (const View* v : operands) {
+    const int64_t unit = 16 / itemsize(v->dtype);
+    all = all && reinterpret_cast<uintptr_t>(v->data) % 16 == 0 && v->shape[3] % unit == 0;
+    for (int axis = 0; axis < 3; ++axis) {
+      all = all && (v->shape[axis] <= 1 || v->strides[axis] % unit == 0);
+    }
+  }
+  return all;
+}
+
 /// A task, and the memory of what is found out beforehand.
 template <class T>
 class Prepared {
@@ -65,6 +78,7 @@ class Prepared {
     task.random = plan.random;
     task.q = rows_of<const T>(a.q), task.k = rows_of<const T>(a.k), task.v = rows_of<const T>(a.v);
     task.y = rows_of<T>(a.y);
+    task.aligned = aligned({&a.q, &a.k, &a.v, &a.y});
     task.log_sum = static_cast<Compute<T>*>(a.log_sum.data);
     if (a.mask.data != nullptr) number(a.mask.template as<const uint8_t>(), B);
     if (plan.normalize_keys) {
@@ -75,6 +89,7 @@ class Prepared {
     }
   }
   void take_gradients(const tenet::detail::AttentionBackward& a) {
+    task.aligned = task.aligned && aligned({&a.dy, &a.dq, &a.dk, &a.dv});
     task.dy = rows_of<const T>(a.dy);
     task.dq = rows_of<T>(a.dq), task.dk = rows_of<T>(a.dk), task.dv = rows_of<T>(a.dv);
     delta_.emplace(task.heads * task.Lq);
@@ -101,6 +116,9 @@ class Prepared {
 void attention_cuda(const tenet::detail::AttentionForward& a) {
   dispatch(FloatTypes(), a.q.dtype, "attention", [&]<class T>() {
     const Prepared<T> prepared(a);
+    if constexpr (sizeof(T) == 2) {
+      if (prepared.task.size <= kTileSize) return launch_tile_forward(prepared.task);
+    }
     launch_general_forward(prepared.task);
   });
 }

@@ -19,4 +19,21 @@ void launch_general_forward(const Task<T>& t);
 template <class T>
 void launch_general_backward(const Task<T>& t);
 
+/// 16-bit types, sizes up to kTileSize.
+template <class T>
+void launch_tile_forward(const Task<T>& t);
+inline constexpr int kTileSize = 128;
+
+/// Calls f.operator()<W>(): the size rounded up to one that there are kernels for.
+template <class F>
+void dispatch_width(int size, F&& f) {
+  if (size <= 32) {
+    f.template operator()<32>();
+  } else if (size <= 64) {
+    f.template operator()<64>();
+  } else {
+    f.template operator()<128>();
+  }
+}
+
 }  // namespace tenet::cuda::attention

@@ -30,6 +30,7 @@ struct Task {
   using S = Compute<T>;
   int64_t H = 0, Lq = 0, Lk = 0, heads = 0;  // heads: B * H
   int size = 0;                              // K
+  bool aligned = false;                      // all rows begin and end at multiples of 16 bytes
   Sight sight;                               // of batch element 0
   S scale = 1;
   const S* factors = nullptr;  // (heads, Lk): what multiplies a key's scores; null: scale

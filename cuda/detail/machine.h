@@ -11,8 +11,11 @@
 #if defined(__CUDACC__)
 /// Stands before a function of the GPU that tests compile for the CPU.
 #define TENET_GPU __device__ inline
+/// Stands before a loop whose arrays are to be registers.
+#define TENET_UNROLL _Pragma("unroll")
 #else
 #define TENET_GPU inline
+#define TENET_UNROLL
 #endif
 
 namespace tenet::cuda {
@@ -27,6 +30,8 @@ struct Gpu {
   static __device__ int64_t block() { return blockIdx.x; }
 
   static __device__ void barrier() { __syncthreads(); }
+  /// Whether any thread's `value` is set.
+  static __device__ bool barrier_any(bool value) { return __syncthreads_or(value) != 0; }
   static __device__ void warp_barrier() { __syncwarp(); }
   template <class V>
   static __device__ V shuffle(V value, int lane) {

@@ -49,9 +49,8 @@ struct Prepared {
     }
     if (s.key_scale.normalize) {
       factors.resize(static_cast<size_t>(task.heads * s.Lk));
-      warps(task.heads * s.Lk, 0, [&](void*) {
-        kernels::key_factors<EmulatedGpu>(task, factors.data());
-      });
+      warps(task.heads * s.Lk, 0,
+            [&](void*) { kernels::key_factors<EmulatedGpu>(task, factors.data()); });
       task.factors = factors.data();
     }
   }

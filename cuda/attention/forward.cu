@@ -1,0 +1,28 @@
+/// The forward pass of band attention of 16-bit types.
+#include <tenet/cuda/detail/attention_forward_task.h>
+#include <tenet/cuda/detail/attention_launch.h>
+
+namespace tenet::cuda::attention {
+namespace {
+
+template <class T, int W>
+__global__ void __launch_bounds__(128, 2) forward_kernel(const __grid_constant__ Task<T> t) {
+  TileForward<Gpu, T, W>(t, shared_memory<char>()).run();
+}
+
+}  // namespace
+
+template <class T>
+void launch_tile_forward(const Task<T>& t) {
+  dispatch_width(t.size, [&]<int W>() {
+    const int warps = tile_warps(t.sight.chunk);
+    const QueryBlocks blocks{t.Lq, t.sight.offset, t.sight.chunk, 16 * warps};
+    launch("attention", &forward_kernel<T, W>, blocks_of(t.heads * blocks.count(), "attention"),
+           static_cast<unsigned>(warps * kWarp), TileForward<Gpu, T, W>::bytes(warps), t);
+  });
+}
+
+template void launch_tile_forward(const Task<bf16>&);
+template void launch_tile_forward(const Task<f16>&);
+
+}  // namespace tenet::cuda::attention

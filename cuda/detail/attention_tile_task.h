@@ -1,0 +1,178 @@
+/// Band attention of 16-bit types by tensor cores: tiles in shared memory, and what a thread knows of
+/// its rows. Dao, "FlashAttention-2" (2023), arXiv 2307.08691.
+#pragma once
+
+#include <tenet/cuda/detail/attention_task.h>
+
+namespace tenet::cuda::attention {
+
+/// Keys, or in backward queries, that a block takes at a time.
+inline constexpr int kTile = 64;
+
+inline constexpr float kLog2E = 1.4426950408889634f, kLn2 = 0.6931471805599453f;
+
+/// Where queries are cut into blocks of `rows`: at the chunks, so that all queries of a block begin
+/// to see at one key, and from it on the tiles of a query are the same whatever comes before.
+struct QueryBlocks {
+  int64_t Lq = 0, offset = 0, chunk = 0, rows = 1;
+
+  TENET_HD int64_t pieces() const { return (chunk + rows - 1) / rows; }
+  TENET_HD int64_t count() const {
+    if (chunk == 0) return (Lq + rows - 1) / rows;
+    return Lq == 0 ? 0 : ((offset + Lq - 1) / chunk - offset / chunk + 1) * pieces();
+  }
+  /// May be empty.
+  TENET_HD QueryRange range(int64_t n) const {
+    if (chunk == 0) return {n * rows, Sight::least((n + 1) * rows, Lq)};
+    const int64_t start = (offset / chunk + n / pieces()) * chunk - offset;
+    const int64_t first = start + n % pieces() * rows;
+    const int64_t last = Sight::least(Sight::least(first + rows, start + chunk), Lq);
+    return {Sight::most(first, 0), last};
+  }
+};
+
+/// Warps of a block of queries, 16 for each: no more than a chunk needs.
+TENET_HD constexpr int tile_warps(int64_t chunk) {
+  return chunk == 0 || chunk > 48 ? 4 : static_cast<int>((chunk + 15) / 16);
+}
+
+/// One head of a task.
+struct HeadPlace {
+  int64_t head, b, h;
+};
+template <class T>
+TENET_GPU HeadPlace place_of(const Task<T>& t, int64_t head) {
+  return {head, head / t.H, head % t.H};
+}
+
+/// Rows of a tile of 16-bit numbers in shared memory are W elements, then padding.
+template <int W>
+inline constexpr int kStride = W + 8;
+
+/// Copies `rows` rows into a tile, zeros beyond t.size and where row_of(r) is null. Rows that can be
+/// copied 16 bytes at a time arrive with the thread's group of copies.
+template <class M, int W, class T, class RowOf>
+TENET_GPU void load_tile(const Task<T>& t, T* tile, int rows, RowOf&& row_of) {
+  constexpr int parts = W / 8;
+  for (int n = M::thread(); n < rows * parts; n += M::threads()) {
+    const int r = n / parts, c = n % parts * 8;
+    const T* from = row_of(r);
+    T* const to = tile + r * kStride<W> + c;
+    if (t.aligned) {
+      const bool valid = from != nullptr && c < t.size;
+      M::copy_async(to, valid ? from + c : t.q.data, valid);
+    } else {
+      for (int e = 0; e < 8; ++e) {
+        to[e] = from != nullptr && c + e < t.size ? from[c + e] : T(0);
+      }
+    }
+  }
+}
+
+/// What the scores of the keys of a tile are multiplied by, log2(e) included; 0 beyond `stop`.
+template <class M, class T>
+TENET_GPU void load_factors(const Task<T>& t, const Sight& sight, const HeadPlace& at,
+                            int64_t start, int64_t stop, float* factors) {
+  for (int r = M::thread(); r < kTile; r += M::threads()) {
+    const int64_t j = start + r;
+    factors[r] = j < stop ? t.factor(at.head, sight.position(j)) * kLog2E : 0.0f;
+  }
+}
+
+/// Whether a 16-bit number is infinite or NaN.
+TENET_HD inline bool is_finite(bf16 x) { return (x.bits & 0x7f80u) != 0x7f80u; }
+TENET_HD inline bool is_finite(f16 x) { return (x.bits & 0x7c00u) != 0x7c00u; }
+
+/// A of 16 rows of a tile: W / 16 products deep.
+template <int W>
+using Rows16 = uint32_t[W / 16][4];
+template <class M, class T, int W>
+TENET_GPU void load_rows(const T* tile, Rows16<W>& to) {
+  const mma::Place place = mma::straight_row(M::thread() % 32);
+  TENET_UNROLL
+  for (int k = 0; k < W; k += 16) {
+    M::load_matrices(to[k / 16], tile + place.row * kStride<W> + place.column + k);
+  }
+}
+
+/// c[n] += A B^T, `b` a tile of kTile rows.
+template <class M, class T, int W>
+TENET_GPU void multiply_rows(const Rows16<W>& a, const T* b, float (&c)[kTile / 8][4]) {
+  const mma::Place place = mma::turned_row(M::thread() % 32);
+  TENET_UNROLL
+  for (int k = 0; k < W; k += 16) {
+    TENET_UNROLL
+    for (int n = 0; n < kTile; n += 16) {
+      uint32_t of_b[4];
+      M::load_matrices(of_b, b + (n + place.row) * kStride<W> + place.column + k);
+      M::template multiply_add<T>(c[n / 8], a[k / 16], of_b[0], of_b[1]);
+      M::template multiply_add<T>(c[n / 8 + 1], a[k / 16], of_b[2], of_b[3]);
+    }
+  }
+}
+
+/// c[n] += P B: P the 16 x kTile numbers of p, rounded to T; B the kTile x W tile.
+template <class M, class T, int W>
+TENET_GPU void multiply_sums(const float (&p)[kTile / 8][4], const T* b, float (&c)[W / 8][4]) {
+  const mma::Place right = mma::straight_row(M::thread() % 32);
+  TENET_UNROLL
+  for (int k = 0; k < kTile; k += 16) {
+    uint32_t of_a[4];
+    const float(&low)[4] = p[k / 8], (&high)[4] = p[k / 8 + 1];
+    of_a[0] = M::template pack<T>(low[0], low[1]), of_a[1] = M::template pack<T>(low[2], low[3]);
+    of_a[2] = M::template pack<T>(high[0], high[1]);
+    of_a[3] = M::template pack<T>(high[2], high[3]);
+    TENET_UNROLL
+    for (int n = 0; n < W; n += 16) {
+      uint32_t of_b[4];
+      M::load_matrices_transposed(of_b, b + (k + right.row) * kStride<W> + right.column + n);
+      M::template multiply_add<T>(c[n / 8], of_a, of_b[0], of_b[1]);
+      M::template multiply_add<T>(c[n / 8 + 1], of_a, of_b[2], of_b[3]);
+    }
+  }
+}
+
+template <int N>
+TENET_GPU void clear(float (&c)[N][4]) {
+  TENET_UNROLL
+  for (int n = 0; n < N; ++n) c[n][0] = c[n][1] = c[n][2] = c[n][3] = 0;
+}
+
+/// The sum, or the largest, over the four lanes that share a row.
+template <class M>
+TENET_GPU float row_sum(float x) {
+  x += M::shuffle_xor(x, 1);
+  return x + M::shuffle_xor(x, 2);
+}
+template <class M>
+TENET_GPU float row_top(float x) {
+  x = fmaxf(x, M::shuffle_xor(x, 1));
+  return fmaxf(x, M::shuffle_xor(x, 2));
+}
+
+/// Whether dropout keeps the weights of a query and two keys at positions first and second.
+template <class T>
+TENET_GPU void keep_pair(const Task<T>& t, uint64_t query, int64_t first, int64_t second,
+                         bool (&keep)[2]) {
+  const uint64_t a = query + static_cast<uint64_t>(first),
+                 b = query + static_cast<uint64_t>(second);
+  PhiloxBlock block = philox_block(t.random, a / 4);
+  keep[0] = t.kept_word(block, a);
+  if (a / 4 != b / 4) block = philox_block(t.random, b / 4);
+  keep[1] = t.kept_word(block, b);
+}
+
+/// Writes two neighbouring numbers of a row that lie at `column`.
+template <class M, class T>
+TENET_GPU void store_pair(const Task<T>& t, T* row, int column, float first, float second) {
+  if (t.aligned) {
+    if (column < t.size) {
+      *reinterpret_cast<uint32_t*>(row + column) = M::template pack<T>(first, second);
+    }
+    return;
+  }
+  if (column < t.size) row[column] = T(first);
+  if (column + 1 < t.size) row[column + 1] = T(second);
+}
+
+}  // namespace tenet::cuda::attention
