@@ -6,7 +6,8 @@ namespace tenet::cuda::attention {
 namespace {
 
 template <class T, int W>
-__global__ void __launch_bounds__(128, 2) forward_kernel(const __grid_constant__ Task<T> t) {
+__global__ void __launch_bounds__(128, W > 64 ? 2 : 3)
+    forward_kernel(const __grid_constant__ Task<T> t) {
   TileForward<Gpu, T, W>(t, shared_memory<char>()).run();
 }
 

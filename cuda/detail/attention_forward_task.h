@@ -25,8 +25,9 @@ class TileForward {
         faulty_(reinterpret_cast<int32_t*>(factors_ + 2 * kTile)) {
     const QueryBlocks blocks{t.Lq, t.sight.offset, t.sight.chunk, M::threads() / 2};
     const int64_t count = blocks.count();
-    at_ = place_of(t, M::block() / count);
-    sight_ = t.sight_of(at_.b);
+    head_ = M::block() / count;
+    sight_ = t.sight_of(head_ / t.H);
+    k_ = rows_of(t, t.k, head_), v_ = rows_of(t, t.v, head_);
     range_ = blocks.range(count - 1 - M::block() % count);  // the longest first if causal
     lane_ = M::thread() % 32;
     first_ = range_.first + M::thread() / 32 * 16;
@@ -34,17 +35,18 @@ class TileForward {
 
   TENET_GPU void run() {
     if (range_.first >= range_.last) return;
-    start_ = sight_.begin(range_.first);
-    stop_ = sight_.end(range_.last - 1);
+    start_ = static_cast<int>(sight_.begin(range_.first));
+    stop_ = static_cast<int>(sight_.end(range_.last - 1));
     open_ = open_until(range_.first);
     look();
+    const Rows<const T> q = rows_of(t_, t_.q, head_);
     load_tile<M, W>(t_, queries_, M::threads() / 2, [&](int r) {
       const int64_t i = range_.first + r;
-      return i < range_.last ? t_.q.at(at_.b, at_.h, i) : nullptr;
+      return i < range_.last ? q.at(i) : nullptr;
     });
     load(start_, 0);
     int buffer = 0;
-    for (int64_t start = start_; start < stop_; start += kTile, buffer ^= 1) {
+    for (int start = start_; start < stop_; start += kTile, buffer ^= 1) {
       load(start + kTile, buffer ^ 1);
       M::template wait_for_copies<1>();
       const bool faulty = start + kTile > open_ && hide_faulty(buffer);
@@ -63,39 +65,41 @@ class TileForward {
   TENET_GPU T* values(int buffer) const { return keys(buffer) + kElements; }
 
   /// All queries from i on see the keys before this one.
-  TENET_GPU int64_t open_until(int64_t i) const {
-    const int64_t end = sight_.end(i);
-    if (!sight_.exclude_self) return end;
-    return Sight::least(end, sight_.number(Sight::least(i + sight_.offset, sight_.Lk)));
+  TENET_GPU int open_until(int64_t i) const {
+    int64_t end = sight_.end(i);
+    if (sight_.exclude_self) {
+      end = Sight::least(end, sight_.number(Sight::least(i + sight_.offset, sight_.Lk)));
+    }
+    return static_cast<int>(end);
   }
   TENET_GPU int64_t query(int row) const { return first_ + lane_ / 4 + row * 8; }
 
-  /// What this thread's two rows see, counted from start_.
+  /// What this thread's two rows see.
   TENET_GPU void look() {
     for (int row = 0; row < 2; ++row) {
       const int64_t i = query(row);
       const bool used = i < range_.last;
-      end_[row] = used ? static_cast<int32_t>(sight_.end(i) - start_) : 0;
-      self_[row] = used && sight_.exclude_self ? static_cast<int32_t>(sight_.self(i) - start_) : -1;
+      end_[row] = used ? static_cast<int>(sight_.end(i)) : 0;
+      self_[row] = used && sight_.exclude_self ? static_cast<int>(sight_.self(i)) : -1;
       top_[row] = nothing<float>;
       sum_[row] = 0;
     }
     const bool any = first_ < range_.last;
     warp_open_ = any ? open_until(first_) : start_;
-    warp_stop_ = any ? sight_.end(Sight::least(first_ + 16, range_.last) - 1) : start_;
+    const int64_t last = Sight::least(first_ + 16, range_.last) - 1;
+    warp_stop_ = any ? static_cast<int>(sight_.end(last)) : start_;
     clear(total_);
   }
 
   /// Starts to load the keys and values from `start` on, if there are any.
-  TENET_GPU void load(int64_t start, int buffer) {
+  TENET_GPU void load(int start, int buffer) {
     if (start < stop_) {
-      const auto row = [&](const HeadRows<const T>& of, int r) {
-        const int64_t j = start + r;
-        return j < stop_ ? of.at(at_.b, at_.h, sight_.position(j)) : nullptr;
+      const auto row = [&](const Rows<const T>& of, int r) {
+        return start + r < stop_ ? of.at(sight_.position(start + r)) : nullptr;
       };
-      load_tile<M, W>(t_, keys(buffer), kTile, [&](int r) { return row(t_.k, r); });
-      load_tile<M, W>(t_, values(buffer), kTile, [&](int r) { return row(t_.v, r); });
-      if (t_.factors) load_factors<M>(t_, sight_, at_, start, stop_, factors_ + buffer * kTile);
+      load_tile<M, W>(t_, keys(buffer), kTile, [&](int r) { return row(k_, r); });
+      load_tile<M, W>(t_, values(buffer), kTile, [&](int r) { return row(v_, r); });
+      if (t_.factors) load_factors<M>(t_, sight_, head_, start, stop_, factors_ + buffer * kTile);
     }
     M::commit_copies();
   }
@@ -119,13 +123,12 @@ class TileForward {
     return M::barrier_any(found);
   }
 
-  TENET_GPU void step(int64_t start, int buffer, bool faulty) {
+  TENET_GPU void step(int start, int buffer, bool faulty) {
     float s[kTile / 8][4];
     clear(s);
     multiply_rows<M, T, W>(rows_, keys(buffer), s);
-    const auto from = static_cast<int32_t>(start - start_);
     scale(s, factors_ + buffer * kTile);
-    if (start + kTile > warp_open_) hide(s, from);
+    if (start + kTile > warp_open_) hide(s, start);
     soften(s);
     if (t_.drop > 0) drop(s, start);
     multiply_sums<M, T, W>(s, values(buffer), total_);
@@ -142,13 +145,13 @@ class TileForward {
       }
     }
   }
-  TENET_GPU bool sees(int row, int32_t key) const { return key < end_[row] && key != self_[row]; }
-  TENET_GPU void hide(float (&s)[kTile / 8][4], int32_t from) const {
+  TENET_GPU bool sees(int row, int key) const { return key < end_[row] && key != self_[row]; }
+  TENET_GPU void hide(float (&s)[kTile / 8][4], int start) const {
     TENET_UNROLL
     for (int n = 0; n < kTile / 8; ++n) {
       TENET_UNROLL
       for (int e = 0; e < 4; ++e) {
-        const int32_t key = from + n * 8 + mma::c_place(lane_, e).column;
+        const int key = start + n * 8 + mma::c_place(lane_, e).column;
         if (!sees(e / 2, key)) s[n][e] = nothing<float>;
       }
     }
@@ -181,32 +184,32 @@ class TileForward {
     }
   }
 
-  TENET_GPU void drop(float (&s)[kTile / 8][4], int64_t start) const {
-    TENET_UNROLL
+  TENET_GPU void drop(float (&s)[kTile / 8][4], int start) const {
+    uint32_t kept = 0;
+    TENET_ROLL
     for (int n = 0; n < kTile / 8; ++n) {
-      const int64_t j = start + n * 8 + mma::c_place(lane_, 0).column;
+      const int j = start + n * 8 + mma::c_place(lane_, 0).column;
       const int64_t a = sight_.position(Sight::least(j, stop_ - 1));
       const int64_t b = sight_.position(Sight::least(j + 1, stop_ - 1));
+      const uint32_t pair = kept_pair(t_, head_, query(0), a, b);
+      kept |= (pair | kept_pair(t_, head_, query(1), a, b) << 2) << (n * 4);
+    }
+    TENET_UNROLL
+    for (int n = 0; n < kTile / 8; ++n) {
       TENET_UNROLL
-      for (int row = 0; row < 2; ++row) {
-        bool keep[2];
-        keep_pair(t_, static_cast<uint64_t>((at_.head * t_.Lq + query(row)) * t_.Lk), a, b, keep);
-        if (!keep[0]) s[n][row * 2] = 0;
-        if (!keep[1]) s[n][row * 2 + 1] = 0;
-      }
+      for (int e = 0; e < 4; ++e) s[n][e] = kept >> (n * 4 + e) & 1 ? s[n][e] : 0.0f;
     }
   }
 
   /// Adds p v of the values that hide_faulty() took out: v itself where p > 0, else NaN.
-  TENET_GPU void add_faulty(const float (&s)[kTile / 8][4], int64_t start) {
+  TENET_GPU void add_faulty(const float (&s)[kTile / 8][4], int start) {
     uint32_t seen = 0, weighed = 0;  // bit n * 2 + e % 2 of each row's 16
-    const auto from = static_cast<int32_t>(start - start_);
     TENET_UNROLL
     for (int n = 0; n < kTile / 8; ++n) {
       TENET_UNROLL
       for (int e = 0; e < 4; ++e) {
         const uint32_t bit = 1u << (n * 2 + e % 2 + e / 2 * 16);
-        if (sees(e / 2, from + n * 8 + mma::c_place(lane_, e).column)) seen |= bit;
+        if (sees(e / 2, start + n * 8 + mma::c_place(lane_, e).column)) seen |= bit;
         if (s[n][e] > 0) weighed |= bit;
       }
     }
@@ -215,7 +218,7 @@ class TileForward {
       const uint32_t see = M::shuffle(seen, holder) >> bit;
       const uint32_t weigh = M::shuffle(weighed, holder) >> bit;
       if (!faulty_[r] || start + r >= stop_) continue;
-      const T* v = t_.v.at(at_.b, at_.h, sight_.position(start + r));
+      const T* v = v_.at(sight_.position(start + r));
       TENET_UNROLL
       for (int n = 0; n < W / 8; ++n) {
         TENET_UNROLL
@@ -238,12 +241,12 @@ class TileForward {
       const int64_t i = query(row);
       if (i >= range_.last) continue;
       if (lane_ % 4 == 0) {
-        t_.log_sum[at_.head * t_.Lq + i] = top_[row] * kLn2 + math::log(sum);
+        t_.log_sum[head_ * t_.Lq + i] = top_[row] * kLn2 + math::log(sum);
       }
       const bool alone = sum == 0 && sight_.falls_back(i);
-      const T* own = t_.v.at(at_.b, at_.h, alone ? i + sight_.offset : 0);
+      const T* own = v_.at(alone ? i + sight_.offset : 0);
       const float share = sum == 0 ? 0.0f : t_.kept / sum;
-      T* const y = t_.y.at(at_.b, at_.h, i);
+      T* const y = rows_of(t_, t_.y, head_).at(i);
       TENET_UNROLL
       for (int n = 0; n < W / 8; ++n) {
         const int column = n * 8 + mma::c_place(lane_, 0).column;
@@ -261,14 +264,15 @@ class TileForward {
   T *queries_, *tiles_;
   float* factors_;
   int32_t* faulty_;
-  HeadPlace at_;
+  int64_t head_;
   Sight sight_;
+  Rows<const T> k_, v_;
   QueryRange range_;
   int lane_;
-  int64_t first_;                // the warp's first query
-  int64_t start_, stop_, open_;  // keys that some query sees; all see those before open_
-  int64_t warp_open_, warp_stop_;
-  int32_t end_[2], self_[2];
+  int64_t first_;            // the warp's first query
+  int start_, stop_, open_;  // keys that some query sees; all see those before open_
+  int warp_open_, warp_stop_;
+  int end_[2], self_[2];
   float top_[2], sum_[2];
   Rows16<W> rows_;
   float total_[W / 8][4];

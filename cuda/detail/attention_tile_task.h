@@ -36,13 +36,17 @@ TENET_HD constexpr int tile_warps(int64_t chunk) {
   return chunk == 0 || chunk > 48 ? 4 : static_cast<int>((chunk + 15) / 16);
 }
 
-/// One head of a task.
-struct HeadPlace {
-  int64_t head, b, h;
-};
+/// The rows of one head.
 template <class T>
-TENET_GPU HeadPlace place_of(const Task<T>& t, int64_t head) {
-  return {head, head / t.H, head % t.H};
+struct Rows {
+  T* data = nullptr;
+  int64_t row = 0;
+
+  TENET_GPU T* at(int64_t i) const { return data + i * row; }
+};
+template <class T, class U>
+TENET_GPU Rows<U> rows_of(const Task<T>& t, const HeadRows<U>& all, int64_t head) {
+  return {all.at(head / t.H, head % t.H, 0), all.row};
 }
 
 /// Rows of a tile of 16-bit numbers in shared memory are W elements, then padding.
@@ -71,15 +75,15 @@ TENET_GPU void load_tile(const Task<T>& t, T* tile, int rows, RowOf&& row_of) {
 
 /// What the scores of the keys of a tile are multiplied by, log2(e) included; 0 beyond `stop`.
 template <class M, class T>
-TENET_GPU void load_factors(const Task<T>& t, const Sight& sight, const HeadPlace& at,
-                            int64_t start, int64_t stop, float* factors) {
+TENET_GPU void load_factors(const Task<T>& t, const Sight& sight, int64_t head, int start, int stop,
+                            float* factors) {
   for (int r = M::thread(); r < kTile; r += M::threads()) {
-    const int64_t j = start + r;
-    factors[r] = j < stop ? t.factor(at.head, sight.position(j)) * kLog2E : 0.0f;
+    const int j = start + r;
+    factors[r] = j < stop ? t.factor(head, sight.position(j)) * kLog2E : 0.0f;
   }
 }
 
-/// Whether a 16-bit number is infinite or NaN.
+/// Whether a 16-bit number is neither infinite nor NaN.
 TENET_HD inline bool is_finite(bf16 x) { return (x.bits & 0x7f80u) != 0x7f80u; }
 TENET_HD inline bool is_finite(f16 x) { return (x.bits & 0x7c00u) != 0x7c00u; }
 
@@ -150,16 +154,15 @@ TENET_GPU float row_top(float x) {
   return fmaxf(x, M::shuffle_xor(x, 2));
 }
 
-/// Whether dropout keeps the weights of a query and two keys at positions first and second.
+/// Whether dropout keeps the weights of query i and two keys, at positions a and b: bits 0 and 1.
 template <class T>
-TENET_GPU void keep_pair(const Task<T>& t, uint64_t query, int64_t first, int64_t second,
-                         bool (&keep)[2]) {
-  const uint64_t a = query + static_cast<uint64_t>(first),
-                 b = query + static_cast<uint64_t>(second);
-  PhiloxBlock block = philox_block(t.random, a / 4);
-  keep[0] = t.kept_word(block, a);
-  if (a / 4 != b / 4) block = philox_block(t.random, b / 4);
-  keep[1] = t.kept_word(block, b);
+TENET_GPU uint32_t kept_pair(const Task<T>& t, int64_t head, int64_t i, int64_t a, int64_t b) {
+  const auto row = static_cast<uint64_t>((head * t.Lq + i) * t.Lk);
+  const uint64_t first = row + static_cast<uint64_t>(a), second = row + static_cast<uint64_t>(b);
+  PhiloxBlock block = philox_block(t.random, first / 4);
+  const uint32_t kept = t.kept_word(block, first) ? 1 : 0;
+  if (first / 4 != second / 4) block = philox_block(t.random, second / 4);
+  return kept | (t.kept_word(block, second) ? 2 : 0);
 }
 
 /// Writes two neighbouring numbers of a row that lie at `column`.

@@ -13,9 +13,12 @@
 #define TENET_GPU __device__ inline
 /// Stands before a loop whose arrays are to be registers.
 #define TENET_UNROLL _Pragma("unroll")
+/// Stands before a loop that is to stay one.
+#define TENET_ROLL _Pragma("unroll 1")
 #else
 #define TENET_GPU inline
 #define TENET_UNROLL
+#define TENET_ROLL
 #endif
 
 namespace tenet::cuda {

@@ -11,8 +11,9 @@ namespace {
 /// Calls f.operator()<W>() as the launches do.
 template <class F>
 void at_width(int size, F&& f) {
-  size <= 32 ? f.template operator()<32>() : size <= 64 ? f.template operator()<64>()
-                                                        : f.template operator()<128>();
+  size <= 32   ? f.template operator()<32>()
+  : size <= 64 ? f.template operator()<64>()
+               : f.template operator()<128>();
 }
 
 struct Tiles {
