@@ -127,6 +127,12 @@ void attention_backward_cuda(const tenet::detail::AttentionBackward& a) {
   dispatch(FloatTypes(), a.q.dtype, "attention_backward", [&]<class T>() {
     Prepared<T> prepared(a);
     prepared.take_gradients(a);
+    if constexpr (sizeof(T) == 2) {
+      if (prepared.task.size <= kTileSize) {
+        launch_tile_keys(prepared.task);
+        return launch_tile_queries(prepared.task);
+      }
+    }
     launch_general_backward(prepared.task);
   });
 }

@@ -22,6 +22,10 @@ void launch_general_backward(const Task<T>& t);
 /// 16-bit types, sizes up to kTileSize.
 template <class T>
 void launch_tile_forward(const Task<T>& t);
+template <class T>
+void launch_tile_queries(const Task<T>& t);
+template <class T>
+void launch_tile_keys(const Task<T>& t);
 inline constexpr int kTileSize = 128;
 
 /// Calls f.operator()<W>(): the size rounded up to one that there are kernels for.

@@ -99,37 +99,50 @@ TENET_GPU void load_rows(const T* tile, Rows16<W>& to) {
   }
 }
 
-/// c[n] += A B^T, `b` a tile of kTile rows.
-template <class M, class T, int W>
-TENET_GPU void multiply_rows(const Rows16<W>& a, const T* b, float (&c)[kTile / 8][4]) {
+/// c += A B^T, 16 numbers of each row's inner product; b points at the first of N / 8 rows of 8.
+template <class M, class T, int W, int N>
+TENET_GPU void multiply_part(const uint32_t (&a)[4], const T* b, float (&c)[N][4]) {
   const mma::Place place = mma::turned_row(M::thread() % 32);
   TENET_UNROLL
+  for (int n = 0; n < N; n += 2) {
+    uint32_t of_b[4];
+    M::load_matrices(of_b, b + (n * 8 + place.row) * kStride<W> + place.column);
+    M::template multiply_add<T>(c[n], a, of_b[0], of_b[1]);
+    M::template multiply_add<T>(c[n + 1], a, of_b[2], of_b[3]);
+  }
+}
+/// c += A B^T for N * 8 rows of the tile b.
+template <class M, class T, int W, int N>
+TENET_GPU void multiply_rows(const Rows16<W>& a, const T* b, float (&c)[N][4]) {
+  TENET_UNROLL
+  for (int k = 0; k < W; k += 16) multiply_part<M, T, W>(a[k / 16], b + k, c);
+}
+/// The same, A being 16 rows of another tile.
+template <class M, class T, int W, int N>
+TENET_GPU void multiply_tiles(const T* a, const T* b, float (&c)[N][4]) {
+  const mma::Place place = mma::straight_row(M::thread() % 32);
+  TENET_UNROLL
   for (int k = 0; k < W; k += 16) {
-    TENET_UNROLL
-    for (int n = 0; n < kTile; n += 16) {
-      uint32_t of_b[4];
-      M::load_matrices(of_b, b + (n + place.row) * kStride<W> + place.column + k);
-      M::template multiply_add<T>(c[n / 8], a[k / 16], of_b[0], of_b[1]);
-      M::template multiply_add<T>(c[n / 8 + 1], a[k / 16], of_b[2], of_b[3]);
-    }
+    uint32_t of_a[4];
+    M::load_matrices(of_a, a + place.row * kStride<W> + place.column + k);
+    multiply_part<M, T, W>(of_a, b + k, c);
   }
 }
 
-/// c[n] += P B: P the 16 x kTile numbers of p, rounded to T; B the kTile x W tile.
-template <class M, class T, int W>
-TENET_GPU void multiply_sums(const float (&p)[kTile / 8][4], const T* b, float (&c)[W / 8][4]) {
-  const mma::Place right = mma::straight_row(M::thread() % 32);
+/// c += P B: P the 16 x 8 N numbers of p, rounded to T; B as many rows of a tile.
+template <class M, class T, int W, int N>
+TENET_GPU void multiply_sums(const float (&p)[N][4], const T* b, float (&c)[W / 8][4]) {
+  const mma::Place place = mma::straight_row(M::thread() % 32);
   TENET_UNROLL
-  for (int k = 0; k < kTile; k += 16) {
-    uint32_t of_a[4];
-    const float(&low)[4] = p[k / 8], (&high)[4] = p[k / 8 + 1];
-    of_a[0] = M::template pack<T>(low[0], low[1]), of_a[1] = M::template pack<T>(low[2], low[3]);
-    of_a[2] = M::template pack<T>(high[0], high[1]);
-    of_a[3] = M::template pack<T>(high[2], high[3]);
+  for (int k = 0; k < N; k += 2) {
+    const uint32_t of_a[4] = {M::template pack<T>(p[k][0], p[k][1]),
+                              M::template pack<T>(p[k][2], p[k][3]),
+                              M::template pack<T>(p[k + 1][0], p[k + 1][1]),
+                              M::template pack<T>(p[k + 1][2], p[k + 1][3])};
     TENET_UNROLL
     for (int n = 0; n < W; n += 16) {
       uint32_t of_b[4];
-      M::load_matrices_transposed(of_b, b + (k + right.row) * kStride<W> + right.column + n);
+      M::load_matrices_transposed(of_b, b + (k * 8 + place.row) * kStride<W> + place.column + n);
       M::template multiply_add<T>(c[n / 8], of_a, of_b[0], of_b[1]);
       M::template multiply_add<T>(c[n / 8 + 1], of_a, of_b[2], of_b[3]);
     }
@@ -140,6 +153,21 @@ template <int N>
 TENET_GPU void clear(float (&c)[N][4]) {
   TENET_UNROLL
   for (int n = 0; n < N; ++n) c[n][0] = c[n][1] = c[n][2] = c[n][3] = 0;
+}
+
+/// Numbers of a tile that are not finite become 0: those that this thread copied, which then `note`
+/// is told the rows of.
+template <class M, int W, class T, class Note>
+TENET_GPU void hide_faulty(T* tile, Note&& note) {
+  constexpr int parts = W / 8;
+  for (int n = M::thread(); n < kTile * parts; n += M::threads()) {
+    T* const x = tile + n / parts * kStride<W> + n % parts * 8;
+    for (int e = 0; e < 8; ++e) {
+      if (is_finite(x[e])) continue;
+      x[e] = T(0);
+      note(n / parts);
+    }
+  }
 }
 
 /// The sum, or the largest, over the four lanes that share a row.

@@ -1,3 +1,4 @@
+#include <tenet/cuda/detail/attention_backward_task.h>
 #include <tenet/cuda/detail/attention_forward_task.h>
 
 #include <doctest/doctest.h>
@@ -19,17 +20,23 @@ void at_width(int size, F&& f) {
 struct Tiles {
   template <class T>
   static void forward(const kernels::Task<T>& t) {
-    at_width(t.size, [&]<int W>() {
-      using Kernel = kernels::TileForward<EmulatedGpu, T, W>;
-      const int warps = kernels::tile_warps(t.sight.chunk);
-      const kernels::QueryBlocks blocks{t.Lq, t.sight.offset, t.sight.chunk, 16 * warps};
-      EmulatedGpu::run(t.heads * blocks.count(), 32 * warps, Kernel::bytes(warps),
-                       [&](void* shared) { Kernel(t, shared).run(); });
-    });
+    at_width(t.size, [&]<int W>() { by_queries<kernels::TileForward<EmulatedGpu, T, W>>(t); });
   }
   template <class T>
   static void backward(const kernels::Task<T>& t) {
-    General::backward(t);
+    at_width(t.size, [&]<int W>() {
+      by_queries<kernels::TileQueries<EmulatedGpu, T, W>>(t);
+      using Kernel = kernels::TileKeys<EmulatedGpu, T, W>;
+      EmulatedGpu::run(t.heads * Kernel::count(t.Lk), 32 * Kernel::kWarps, Kernel::bytes(),
+                       [&](void* shared) { Kernel(t, shared).run(); });
+    });
+  }
+  template <class Kernel, class T>
+  static void by_queries(const kernels::Task<T>& t) {
+    const int warps = kernels::tile_warps(t.sight.chunk);
+    const kernels::QueryBlocks blocks{t.Lq, t.sight.offset, t.sight.chunk, 16 * warps};
+    EmulatedGpu::run(t.heads * blocks.count(), 32 * warps, Kernel::bytes(warps),
+                     [&](void* shared) { Kernel(t, shared).run(); });
   }
 };
 

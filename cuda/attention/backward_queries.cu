@@ -1,0 +1,30 @@
+/// The gradient of the queries in band attention of 16-bit types.
+#include <tenet/cuda/detail/attention_backward_task.h>
+#include <tenet/cuda/detail/attention_launch.h>
+
+namespace tenet::cuda::attention {
+namespace {
+
+template <class T, int W>
+__global__ void __launch_bounds__(128, W > 64 ? 2 : 3)
+    queries_kernel(const __grid_constant__ Task<T> t) {
+  TileQueries<Gpu, T, W>(t, shared_memory<char>()).run();
+}
+
+}  // namespace
+
+template <class T>
+void launch_tile_queries(const Task<T>& t) {
+  const char* const name = "attention_backward";
+  dispatch_width(t.size, [&]<int W>() {
+    const int warps = tile_warps(t.sight.chunk);
+    const QueryBlocks blocks{t.Lq, t.sight.offset, t.sight.chunk, 16 * warps};
+    launch(name, &queries_kernel<T, W>, blocks_of(t.heads * blocks.count(), name),
+           static_cast<unsigned>(warps * kWarp), TileQueries<Gpu, T, W>::bytes(warps), t);
+  });
+}
+
+template void launch_tile_queries(const Task<bf16>&);
+template void launch_tile_queries(const Task<f16>&);
+
+}  // namespace tenet::cuda::attention
