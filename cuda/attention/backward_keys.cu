@@ -17,7 +17,7 @@ void launch_tile_keys(const Task<T>& t) {
   const char* const name = "attention_backward";
   dispatch_width(t.size, [&]<int W>() {
     using Kernel = TileKeys<Gpu, T, W>;
-    launch(name, &keys_kernel<T, W>, blocks_of(t.heads * Kernel::count(t.Lk), name),
+    launch(name, &keys_kernel<T, W>, blocks_of(t.heads * key_blocks(t.Lk), name),
            Kernel::kWarps * kWarp, Kernel::bytes(), t);
   });
 }

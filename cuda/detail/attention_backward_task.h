@@ -9,15 +9,10 @@
 
 namespace tenet::cuda::attention {
 
-/// What a row's scores are measured against; where it saw nothing, infinity makes all weights 0.
-TENET_HD inline float base_of(float log_sum) {
-  return log_sum == nothing<float> ? -nothing<float> : log_sum * kLog2E;
-}
-
 template <class M, class T, int W>
 class TileQueries : QueryTiles<M, T, W> {
   using Base = QueryTiles<M, T, W>;
-  using Base::t_, Base::head_, Base::range_, Base::keys, Base::values, Base::query, Base::column;
+  using Base::t_, Base::head_, Base::last_, Base::keys, Base::values, Base::query, Base::column;
 
  public:
   /// Bytes of shared memory of a block of `warps` warps.
@@ -28,16 +23,15 @@ class TileQueries : QueryTiles<M, T, W> {
   TENET_GPU TileQueries(const Task<T>& t, void* shared)
       : Base(t, shared),
         queries_(reinterpret_cast<T*>(static_cast<char*>(shared) + Base::tile_bytes())),
-        gradients_(queries_ + M::threads() / 2 * kStride<W>) {}
+        gradients_(queries_ + M::threads() / 2 * kStride<T, W>) {}
 
   TENET_GPU void run() {
     if (Base::empty()) return;
-    Base::look();
     clear(total_);
     for (int row = 0; row < 2; ++row) {
-      const bool used = query(row) < range_.last;
+      const bool used = query(row) < last_;
       const int64_t at = head_ * t_.Lq + query(row);
-      base_[row] = used ? base_of(t_.log_sum[at]) : -nothing<float>;
+      base_[row] = used ? base_of(t_.log_sum[at], kLog2E) : -nothing<float>;
       delta_[row] = used ? t_.delta[at] : 0.0f;
     }
     Base::load_queries(t_.q, queries_);
@@ -52,7 +46,7 @@ class TileQueries : QueryTiles<M, T, W> {
 
  private:
   TENET_GPU void step(int start, int buffer) {
-    const int place = M::thread() / 32 * 16 * kStride<W>;
+    const int place = M::thread() / 32 * 16 * kStride<T, W>;
     float s[kTile / 8][4], slope[kTile / 8][4];
     clear(s), clear(slope);
     multiply_tiles<M, T, W>(queries_ + place, keys(buffer), s);
@@ -77,7 +71,7 @@ class TileQueries : QueryTiles<M, T, W> {
     const float share = t_.factors ? kLn2 : t_.scale;
     TENET_UNROLL
     for (int row = 0; row < 2; ++row) {
-      if (query(row) >= range_.last) continue;
+      if (query(row) >= last_) continue;
       T* const dq = rows_of(t_, t_.dq, head_).at(query(row));
       TENET_UNROLL
       for (int n = 0; n < W / 8; ++n) {
@@ -92,57 +86,44 @@ class TileQueries : QueryTiles<M, T, W> {
   float total_[W / 8][4];
 };
 
-/// What a block of keys knows of a query.
-struct QueryFacts {
-  float base, delta;
-  int begin, end, self;  // the keys that it sees
-};
-
 /// A block of four warps takes 16 keys for each, and walks over the queries that see any of them,
 /// two tiles in flight.
 template <class M, class T, int W>
-class TileKeys {
+class TileKeys : KeyBlock<M, T> {
+  using Base = KeyBlock<M, T>;
+  using Facts = QueryFacts<float>;
+  using Base::t_, Base::head_, Base::sight_, Base::start_, Base::stop_, Base::first_, Base::last_;
+
  public:
-  static constexpr int kElements = kTile * kStride<W>;
+  static constexpr int kElements = kTile * kStride<T, W>;
   static constexpr int kWarps = kTile / 16;
   /// Queries of one step: what fits in a thread's registers.
   static constexpr int kStep = W > 64 ? 32 : 64;
   TENET_HD static constexpr int64_t bytes() {
-    return 6 * kElements * int64_t{sizeof(T)} + 2 * kTile * int64_t{sizeof(QueryFacts)};
+    return 6 * kElements * int64_t{sizeof(T)} + 2 * kTile * int64_t{sizeof(Facts)};
   }
-  /// Blocks of a head.
-  TENET_HD static constexpr int64_t count(int64_t Lk) { return (Lk + kTile - 1) / kTile; }
 
   TENET_GPU TileKeys(const Task<T>& t, void* shared)
-      : t_(t),
+      : Base(t),
         keys_(static_cast<T*>(shared)),
         values_(keys_ + kElements),
         tiles_(values_ + kElements),
-        facts_(reinterpret_cast<QueryFacts*>(tiles_ + 4 * kElements)),
-        head_(M::block() / count(t.Lk)),
-        sight_(t.sight_of(head_ / t.H)),
-        q_(rows_of(t, t.q, head_)),
-        dy_(rows_of(t, t.dy, head_)),
-        lane_(M::thread() % 32),
-        start_(static_cast<int>(M::block() % count(t.Lk)) * kTile),
-        stop_(static_cast<int>(sight_.keys())) {}
+        facts_(reinterpret_cast<Facts*>(tiles_ + 4 * kElements)),
+        lane_(M::thread() % 32) {}
 
   TENET_GPU void run() {
-    if (start_ >= stop_) return;
-    for (int row = 0; row < 2; ++row) {
-      factor_[row] = key(row) < stop_ ? t_.factor(head_, sight_.position(key(row))) : 0.0f;
-    }
+    if (Base::empty()) return;
+    for (int row = 0; row < 2; ++row) factor_[row] = Base::factor(key(row));
     clear(dk_), clear(dv_);
-    load_keys(rows_of(t_, t_.k, head_), keys_);
-    load_keys(rows_of(t_, t_.v, head_), values_);
-    range_ = queries_of(sight_, t_.Lq, start_, Sight::least(start_ + kTile, stop_));
-    load(range_.first, 0);
+    Base::template load_keys<W>(t_.k, keys_);
+    Base::template load_keys<W>(t_.v, values_);
+    load(first_, 0);
     int buffer = 0;
-    for (int64_t first = range_.first; first < range_.last; first += kTile, buffer ^= 1) {
+    for (int first = first_; first < last_; first += kTile, buffer ^= 1) {
       load(first + kTile, buffer ^ 1);
       M::template wait_for_copies<1>();
       M::barrier();
-      const bool open = all_visible(first);
+      const bool open = Base::all_visible(first);
       TENET_UNROLL
       for (int part = 0; part < kTile; part += kStep) step(first, buffer, part, open);
       M::barrier();
@@ -158,41 +139,18 @@ class TileKeys {
   TENET_GPU T* queries(int buffer) const { return tiles_ + buffer * 2 * kElements; }
   TENET_GPU T* gradients(int buffer) const { return queries(buffer) + kElements; }
 
-  TENET_GPU void load_keys(const Rows<const T>& rows, T* tile) const {
-    load_tile<M, W>(t_, tile, kTile, [&](int r) {
-      return start_ + r < stop_ ? rows.at(sight_.position(start_ + r)) : nullptr;
-    });
-  }
   /// Starts to load the queries from `first` on, if there are any.
-  TENET_GPU void load(int64_t first, int buffer) {
-    if (first < range_.last) {
-      const auto row = [&](const Rows<const T>& of, int r) {
-        return first + r < range_.last ? of.at(first + r) : nullptr;
-      };
-      load_tile<M, W>(t_, queries(buffer), kTile, [&](int r) { return row(q_, r); });
-      load_tile<M, W>(t_, gradients(buffer), kTile, [&](int r) { return row(dy_, r); });
-      for (int r = M::thread(); r < kTile; r += M::threads()) {
-        facts_[buffer * kTile + r] = facts(first + r);
-      }
+  TENET_GPU void load(int first, int buffer) const {
+    if (first < last_) {
+      Base::template load_queries<W>(first, queries(buffer), gradients(buffer), kLog2E,
+                                     facts_ + buffer * kTile);
     }
     M::commit_copies();
   }
-  TENET_GPU QueryFacts facts(int64_t i) const {
-    if (i >= range_.last) return {-nothing<float>, 0, 0, 0, -1};
-    const int64_t at = head_ * t_.Lq + i;
-    return {base_of(t_.log_sum[at]), t_.delta[at], static_cast<int>(sight_.begin(i)),
-            static_cast<int>(sight_.end(i)), static_cast<int>(sight_.self(i))};
-  }
-  /// Whether all queries of a tile see all keys of the block.
-  TENET_GPU bool all_visible(int64_t first) const {
-    const int64_t last = first + kTile - 1;
-    return !sight_.exclude_self && last < range_.last && sight_.begin(last) <= start_ &&
-           sight_.end(first) >= start_ + kTile;
-  }
 
-  TENET_GPU void step(int64_t first, int buffer, int part, bool open) {
-    const int place = M::thread() / 32 * 16 * kStride<W>, from = part * kStride<W>;
-    const QueryFacts* const facts = facts_ + buffer * kTile + part;
+  TENET_GPU void step(int first, int buffer, int part, bool open) {
+    const int place = M::thread() / 32 * 16 * kStride<T, W>, from = part * kStride<T, W>;
+    const Facts* const facts = facts_ + buffer * kTile + part;
     float p[kStep / 8][4], ds[kStep / 8][4];
     clear(p), clear(ds);
     multiply_tiles<M, T, W>(keys_ + place, queries(buffer) + from, p);
@@ -202,9 +160,8 @@ class TileKeys {
     for (int n = 0; n < kStep / 8; ++n) {
       TENET_UNROLL
       for (int e = 0; e < 4; ++e) {
-        const QueryFacts& query = facts[n * 8 + column(e)];
-        const int j = key(e / 2);
-        const bool sees = open || (j >= query.begin && j < query.end && j != query.self);
+        const Facts& query = facts[n * 8 + column(e)];
+        const bool sees = open || query.sees(key(e / 2));
         const float x = p[n][e] * (factor_[e / 2] * kLog2E) - query.base;
         const float weight = M::exp2(sees ? x : nothing<float>);
         const bool keep = kept >> (n * 4 + e) & 1;
@@ -218,7 +175,7 @@ class TileKeys {
   }
 
   /// Which weights of this thread's keys and the queries from `first` on dropout keeps.
-  TENET_GPU uint32_t kept_weights(int64_t first) const {
+  TENET_GPU uint32_t kept_weights(int first) const {
     uint32_t kept = 0;
     const int64_t at[2] = {sight_.position(Sight::least(key(0), stop_ - 1)),
                            sight_.position(Sight::least(key(1), stop_ - 1))};
@@ -232,8 +189,6 @@ class TileKeys {
     return kept;
   }
 
-  /// What turns dk, as if the normalisation of a key were the factor alone, into its gradient: dk -
-  /// k (k . dk) / (size mean(k^2)).
   TENET_GPU float along_key(int row, const T* k) const {
     float product = 0, square = 0;
     TENET_UNROLL
@@ -245,21 +200,18 @@ class TileKeys {
         square += value * value;
       }
     }
-    const auto size = static_cast<float>(t_.size);
-    const auto epsilon = static_cast<float>(tenet::detail::tiles::kKeyEpsilon);
-    product = row_sum<M>(product) * factor_[row];
-    return product / (size * (row_sum<M>(square) / size + epsilon));
+    return Base::along_key(row_sum<M>(product) * factor_[row], row_sum<M>(square));
   }
 
   TENET_GPU void write() const {
     TENET_UNROLL
     for (int row = 0; row < 2; ++row) {
-      const T* const k = keys_ + (key(row) - start_) * kStride<W>;
+      const T* const k = keys_ + (key(row) - start_) * kStride<T, W>;
       const float along = t_.factors ? along_key(row, k) : 0.0f;
       if (key(row) >= stop_) continue;
       const int64_t position = sight_.position(key(row));
       const int64_t alone = fallback_query(t_, head_, position);
-      const T* const own = dy_.at(alone < 0 ? 0 : alone);
+      const T* const own = Base::dy_.at(alone < 0 ? 0 : alone);
       T* const dk = rows_of(t_, t_.dk, head_).at(position);
       T* const dv = rows_of(t_, t_.dv, head_).at(position);
       TENET_UNROLL
@@ -278,14 +230,9 @@ class TileKeys {
     }
   }
 
-  const Task<T>& t_;
   T *keys_, *values_, *tiles_;
-  QueryFacts* facts_;
-  int64_t head_;
-  Sight sight_;
-  Rows<const T> q_, dy_;
-  int lane_, start_, stop_;
-  QueryRange range_;
+  Facts* facts_;
+  int lane_;
   float factor_[2];
   float dk_[W / 8][4], dv_[W / 8][4];
 };

@@ -8,8 +8,8 @@ namespace tenet::cuda::attention {
 template <class M, class T, int W>
 class TileForward : QueryTiles<M, T, W> {
   using Base = QueryTiles<M, T, W>;
-  using Base::open_, Base::start_, Base::keys, Base::values, Base::query, Base::sees, Base::column;
-  using Base::t_, Base::head_, Base::sight_, Base::v_, Base::range_, Base::lane_, Base::stop_;
+  using Base::t_, Base::head_, Base::sight_, Base::v_, Base::last_, Base::lane_, Base::stop_;
+  using Base::keys, Base::values, Base::query, Base::sees, Base::column;
 
  public:
   /// Bytes of shared memory of a block of `warps` warps.
@@ -24,16 +24,15 @@ class TileForward : QueryTiles<M, T, W> {
 
   TENET_GPU void run() {
     if (Base::empty()) return;
-    Base::look();
     clear(total_);
     for (int row = 0; row < 2; ++row) top_[row] = nothing<float>, sum_[row] = 0;
     Base::load_queries(t_.q, queries_);
     bool faulty = false, first = true;
     const auto arrive = [&](int start, int buffer) {
-      faulty = start + kTile > open_ && hide(buffer);
+      faulty = start + kTile > Base::open_ && hide(buffer);
     };
     Base::walk(arrive, [&](int start, int buffer) {
-      if (first) load_rows<M, T, W>(queries_ + M::thread() / 32 * 16 * kStride<W>, rows_);
+      if (first) load_rows<M, T, W>(queries_ + M::thread() / 32 * 16 * kStride<T, W>, rows_);
       first = false;
       step(start, buffer, faulty);
     });
@@ -133,8 +132,8 @@ class TileForward : QueryTiles<M, T, W> {
     TENET_UNROLL
     for (int row = 0; row < 2; ++row) {
       const float sum = row_sum<M>(sum_[row]);
-      const int64_t i = query(row);
-      if (i >= range_.last) continue;
+      const int i = query(row);
+      if (i >= last_) continue;
       if (lane_ % 4 == 0) {
         t_.log_sum[head_ * t_.Lq + i] = top_[row] * kLn2 + math::log(sum);
       }

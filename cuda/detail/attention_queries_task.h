@@ -8,62 +8,48 @@ namespace tenet::cuda::attention {
 /// A block of threads / 32 warps has 16 queries for each; two tiles of keys and values are in flight.
 /// W is the size rounded up to one that there are kernels for.
 template <class M, class T, int W>
-class QueryTiles {
+class QueryTiles : protected QueryBlock<M, T> {
+  using Block = QueryBlock<M, T>;
+
  public:
-  static constexpr int kElements = kTile * kStride<W>;
+  static constexpr int kElements = kTile * kStride<T, W>;
   /// Bytes of shared memory of the keys' tiles and factors, and of a block's rows.
   TENET_HD static constexpr int64_t tile_bytes() {
     return 4 * kElements * int64_t{sizeof(T)} + 2 * kTile * 4;
   }
   TENET_HD static constexpr int64_t row_bytes(int warps) {
-    return int64_t{16} * warps * kStride<W> * int64_t{sizeof(T)};
+    return int64_t{16} * warps * kStride<T, W> * int64_t{sizeof(T)};
   }
 
  protected:
+  using Block::start_, Block::stop_;
+  using Block::t_, Block::head_, Block::sight_, Block::first_, Block::last_;
+
   /// `shared`: tile_bytes().
   TENET_GPU QueryTiles(const Task<T>& t, void* shared)
-      : t_(t),
+      : Block(t, M::threads() / 2),
         tiles_(static_cast<T*>(shared)),
-        factors_(reinterpret_cast<float*>(tiles_ + 4 * kElements)) {
-    const QueryBlocks blocks{t.Lq, t.sight.offset, t.sight.chunk, M::threads() / 2};
-    const int64_t count = blocks.count();
-    head_ = M::block() / count;
-    sight_ = t.sight_of(head_ / t.H);
-    k_ = rows_of(t, t.k, head_), v_ = rows_of(t, t.v, head_);
-    range_ = blocks.range(count - 1 - M::block() % count);  // the longest first if causal
-    lane_ = M::thread() % 32;
-    first_ = range_.first + M::thread() / 32 * 16;
+        factors_(reinterpret_cast<float*>(tiles_ + 4 * kElements)),
+        lane_(M::thread() % 32),
+        warp_first_(first_ + M::thread() / 32 * 16) {
+    for (int row = 0; row < 2; ++row) {
+      const int i = query(row);
+      end_[row] = i < last_ ? static_cast<int>(sight_.end(i)) : 0;
+      self_[row] = i < last_ ? static_cast<int>(sight_.self(i)) : -1;
+    }
+    const bool any = warp_first_ < last_;
+    warp_open_ = any ? Block::open_until(warp_first_) : 0;
+    const int last = warp_first_ + 16 < last_ ? warp_first_ + 15 : last_ - 1;
+    warp_stop_ = any ? static_cast<int>(sight_.end(last)) : 0;
   }
 
-  TENET_GPU bool empty() const { return range_.first >= range_.last; }
-  TENET_GPU int64_t query(int row) const { return first_ + lane_ / 4 + row * 8; }
+  TENET_GPU int query(int row) const { return warp_first_ + lane_ / 4 + row * 8; }
   TENET_GPU bool sees(int row, int key) const { return key < end_[row] && key != self_[row]; }
   TENET_GPU int column(int e) const { return mma::c_place(lane_, e).column; }
 
-  /// What the block, the warp and this thread's two rows see.
-  TENET_GPU void look() {
-    start_ = static_cast<int>(sight_.begin(range_.first));
-    stop_ = static_cast<int>(sight_.end(range_.last - 1));
-    open_ = open_until(range_.first);
-    for (int row = 0; row < 2; ++row) {
-      const int64_t i = query(row);
-      const bool used = i < range_.last;
-      end_[row] = used ? static_cast<int>(sight_.end(i)) : 0;
-      self_[row] = used && sight_.exclude_self ? static_cast<int>(sight_.self(i)) : -1;
-    }
-    const bool any = first_ < range_.last;
-    warp_open_ = any ? open_until(first_) : start_;
-    const int64_t last = Sight::least(first_ + 16, range_.last) - 1;
-    warp_stop_ = any ? static_cast<int>(sight_.end(last)) : start_;
-  }
-
   /// Starts to load the block's rows of an operand.
   TENET_GPU void load_queries(const HeadRows<const T>& all, T* tile) const {
-    const Rows<const T> rows = rows_of(t_, all, head_);
-    load_tile<M, W>(t_, tile, M::threads() / 2, [&](int r) {
-      const int64_t i = range_.first + r;
-      return i < range_.last ? rows.at(i) : nullptr;
-    });
+    Block::template load_queries<W>(all, tile, M::threads() / 2);
   }
 
   /// Calls arrive(start, buffer) when this thread's part of a tile is there and, where the warp sees
@@ -119,40 +105,20 @@ class QueryTiles {
   }
 
  private:
-  /// All queries from i on see the keys before this one.
-  TENET_GPU int open_until(int64_t i) const {
-    int64_t end = sight_.end(i);
-    if (sight_.exclude_self) {
-      end = Sight::least(end, sight_.number(Sight::least(i + sight_.offset, sight_.Lk)));
-    }
-    return static_cast<int>(end);
-  }
-
   /// Starts to load the keys and values from `start` on, if there are any.
-  TENET_GPU void load(int start, int buffer) {
+  TENET_GPU void load(int start, int buffer) const {
     if (start < stop_) {
-      const auto row = [&](const Rows<const T>& of, int r) {
-        return start + r < stop_ ? of.at(sight_.position(start + r)) : nullptr;
-      };
-      load_tile<M, W>(t_, keys(buffer), kTile, [&](int r) { return row(k_, r); });
-      load_tile<M, W>(t_, values(buffer), kTile, [&](int r) { return row(v_, r); });
-      if (t_.factors) load_factors<M>(t_, sight_, head_, start, stop_, factors_ + buffer * kTile);
+      Block::template load_keys<W>(start, keys(buffer), values(buffer), kLog2E,
+                                   factors_ + buffer * kTile);
     }
     M::commit_copies();
   }
 
  protected:
-  const Task<T>& t_;
   T* tiles_;
   float* factors_;
-  int64_t head_;
-  Sight sight_;
-  Rows<const T> k_, v_;
-  QueryRange range_;
   int lane_;
-  int64_t first_;            // the warp's first query
-  int start_, stop_, open_;  // keys that some query sees; all see those before open_
-  int warp_open_, warp_stop_;
+  int warp_first_, warp_open_, warp_stop_;  // the warp's first query, and its open_ and stop_
   int end_[2], self_[2];
 };
 

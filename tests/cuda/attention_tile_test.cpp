@@ -27,7 +27,7 @@ struct Tiles {
     at_width(t.size, [&]<int W>() {
       by_queries<kernels::TileQueries<EmulatedGpu, T, W>>(t);
       using Kernel = kernels::TileKeys<EmulatedGpu, T, W>;
-      EmulatedGpu::run(t.heads * Kernel::count(t.Lk), 32 * Kernel::kWarps, Kernel::bytes(),
+      EmulatedGpu::run(t.heads * kernels::key_blocks(t.Lk), 32 * Kernel::kWarps, Kernel::bytes(),
                        [&](void* shared) { Kernel(t, shared).run(); });
     });
   }
