@@ -1,7 +1,9 @@
 /// Band attention: what is found out beforehand, and which kernels run.
+#include <tenet/cuda/detail/attention_block_task.h>
 #include <tenet/cuda/detail/attention_launch.h>
 #include <tenet/ops/attention/attention.h>
 
+#include <limits>
 #include <optional>
 
 namespace tenet::cuda::attention {
@@ -113,13 +115,18 @@ class Prepared {
   std::optional<Workspace<Compute<T>>> factors_, delta_;
 };
 
+/// Whether tiles hold the heads, and an int every position.
+template <class T>
+bool by_tiles(const Task<T>& t) {
+  const int64_t most = std::numeric_limits<int>::max() - 2 * kTile;
+  return t.size <= kTileSize<T> && t.Lq <= most && t.Lk <= most;
+}
+
 void attention_cuda(const tenet::detail::AttentionForward& a) {
   dispatch(FloatTypes(), a.q.dtype, "attention", [&]<class T>() {
     const Prepared<T> prepared(a);
-    if constexpr (sizeof(T) == 2) {
-      if (prepared.task.size <= kTileSize) return launch_tile_forward(prepared.task);
-    }
-    launch_general_forward(prepared.task);
+    const Task<T>& t = prepared.task;
+    if (!by_tiles(t) || !launch_tile_forward(t)) launch_general_forward(t);
   });
 }
 
@@ -127,13 +134,9 @@ void attention_backward_cuda(const tenet::detail::AttentionBackward& a) {
   dispatch(FloatTypes(), a.q.dtype, "attention_backward", [&]<class T>() {
     Prepared<T> prepared(a);
     prepared.take_gradients(a);
-    if constexpr (sizeof(T) == 2) {
-      if (prepared.task.size <= kTileSize) {
-        launch_tile_keys(prepared.task);
-        return launch_tile_queries(prepared.task);
-      }
-    }
-    launch_general_backward(prepared.task);
+    const Task<T>& t = prepared.task;
+    if (by_tiles(t) && launch_tile_keys(t) && launch_tile_queries(t)) return;
+    launch_general_backward(t);
   });
 }
 

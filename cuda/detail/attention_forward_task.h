@@ -8,8 +8,8 @@ namespace tenet::cuda::attention {
 template <class M, class T, int W>
 class TileForward : QueryTiles<M, T, W> {
   using Base = QueryTiles<M, T, W>;
-  using Base::t_, Base::head_, Base::sight_, Base::v_, Base::last_, Base::lane_, Base::stop_;
   using Base::keys, Base::values, Base::query, Base::sees, Base::column;
+  using Base::t_, Base::head_, Base::sight_, Base::v_, Base::last_, Base::lane_, Base::stop_;
 
  public:
   /// Bytes of shared memory of a block of `warps` warps.

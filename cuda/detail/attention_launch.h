@@ -19,25 +19,36 @@ void launch_general_forward(const Task<T>& t);
 template <class T>
 void launch_general_backward(const Task<T>& t);
 
-/// 16-bit types, sizes up to kTileSize.
+/// 16-bit types by tensor cores, f32 and f64 by tiles of registers. False, and nothing is done, where
+/// the GPU has too little shared memory for them.
 template <class T>
-void launch_tile_forward(const Task<T>& t);
+bool launch_tile_forward(const Task<T>& t);
 template <class T>
-void launch_tile_queries(const Task<T>& t);
+bool launch_tile_queries(const Task<T>& t);
 template <class T>
-void launch_tile_keys(const Task<T>& t);
-inline constexpr int kTileSize = 128;
+bool launch_tile_keys(const Task<T>& t);
+
+/// The largest size that there are tiles for.
+template <class T>
+inline constexpr int kTileSize = sizeof(T) == 8 ? 64 : 128;
 
 /// Calls f.operator()<W>(): the size rounded up to one that there are kernels for.
-template <class F>
-void dispatch_width(int size, F&& f) {
-  if (size <= 32) {
-    f.template operator()<32>();
-  } else if (size <= 64) {
-    f.template operator()<64>();
-  } else {
-    f.template operator()<128>();
+template <class T, class F>
+bool dispatch_width(int size, F&& f) {
+  if (size <= 32) return f.template operator()<32>();
+  if constexpr (kTileSize < T >> 64) {
+    if (size > 64) return f.template operator()<128>();
   }
+  return f.template operator()<64>();
+}
+
+/// launch(), if the GPU has so much shared memory.
+template <class T>
+bool launch_tiles(const char* name, void (*kernel)(Task<T>), int64_t blocks, int threads,
+                  int64_t shared_bytes, const Task<T>& t) {
+  if (shared_bytes > facts().shared_bytes) return false;
+  launch(name, kernel, blocks_of(blocks, name), static_cast<unsigned>(threads), shared_bytes, t);
+  return true;
 }
 
 }  // namespace tenet::cuda::attention

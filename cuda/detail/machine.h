@@ -13,12 +13,15 @@
 #define TENET_GPU __device__ inline
 /// Stands before a loop whose arrays are to be registers.
 #define TENET_UNROLL _Pragma("unroll")
-/// Stands before a loop that is to stay one.
+/// Stands before a loop that is to stay one, or to be unrolled so many times.
 #define TENET_ROLL _Pragma("unroll 1")
+#define TENET_PRAGMA(text) _Pragma(#text)
+#define TENET_UNROLL_BY(count) TENET_PRAGMA(unroll count)
 #else
 #define TENET_GPU inline
 #define TENET_UNROLL
 #define TENET_ROLL
+#define TENET_UNROLL_BY(count)
 #endif
 
 namespace tenet::cuda {

@@ -24,13 +24,17 @@ class EmulatedGpu {
   /// Runs body(shared memory) in each thread of each block.
   template <class Body>
   static void run(int64_t blocks, int threads, int64_t shared_bytes, Body&& body) {
-    std::vector<double> shared(static_cast<size_t>(shared_bytes / 8 + 2));
+    std::vector<double> shared(static_cast<size_t>(shared_bytes / 8 + kGuard));
     for (int64_t n = 0; n < blocks; ++n) {
       std::memset(shared.data(), 0xff, shared.size() * sizeof(double));
       void* const memory = (reinterpret_cast<uintptr_t>(shared.data()) & 15) == 0
                                ? shared.data()
                                : shared.data() + 1;
       EmulatedGpu(n, threads, [&] { body(memory); }).run_block();
+      const auto* const end = static_cast<const unsigned char*>(memory) + shared_bytes;
+      for (int i = 0; i < 8 * kGuard - 16; ++i) {
+        check(end[i] == 0xff, "a write {} bytes behind the shared memory", i);
+      }
     }
   }
 
@@ -139,6 +143,7 @@ class EmulatedGpu {
     int first = 0, size = 0, arrived = 0, left = 0;
     int64_t meetings = 0;
   };
+  static constexpr int kGuard = 512;  // numbers behind the shared memory
   static constexpr size_t kStack = 128 * 1024;
 
   EmulatedGpu(int64_t block, int threads, std::function<void()> body)
