@@ -121,12 +121,22 @@ bool by_tiles(const Task<T>& t) {
   const int64_t most = std::numeric_limits<int>::max() - 2 * kTile;
   return t.size <= kTileSize<T> && t.Lq <= most && t.Lk <= most;
 }
+template <class T>
+bool tiles_forward(const Task<T>& t) {
+  if constexpr (sizeof(T) == 2) return launch_tile_forward(t);
+  if constexpr (sizeof(T) > 2) return launch_fma_forward(t);
+}
+template <class T>
+bool tiles_backward(const Task<T>& t) {
+  if constexpr (sizeof(T) == 2) return launch_tile_keys(t) && launch_tile_queries(t);
+  if constexpr (sizeof(T) > 2) return launch_fma_keys(t) && launch_fma_queries(t);
+}
 
 void attention_cuda(const tenet::detail::AttentionForward& a) {
   dispatch(FloatTypes(), a.q.dtype, "attention", [&]<class T>() {
     const Prepared<T> prepared(a);
     const Task<T>& t = prepared.task;
-    if (!by_tiles(t) || !launch_tile_forward(t)) launch_general_forward(t);
+    if (!by_tiles(t) || !tiles_forward(t)) launch_general_forward(t);
   });
 }
 
@@ -135,8 +145,7 @@ void attention_backward_cuda(const tenet::detail::AttentionBackward& a) {
     Prepared<T> prepared(a);
     prepared.take_gradients(a);
     const Task<T>& t = prepared.task;
-    if (by_tiles(t) && launch_tile_keys(t) && launch_tile_queries(t)) return;
-    launch_general_backward(t);
+    if (!by_tiles(t) || !tiles_backward(t)) launch_general_backward(t);
   });
 }
 

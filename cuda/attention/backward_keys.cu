@@ -13,16 +13,14 @@ __global__ void __launch_bounds__(128, 2) keys_kernel(const __grid_constant__ Ta
 }  // namespace
 
 template <class T>
-void launch_tile_keys(const Task<T>& t) {
-  const char* const name = "attention_backward";
-  dispatch_width(t.size, [&]<int W>() {
-    using Kernel = TileKeys<Gpu, T, W>;
-    launch(name, &keys_kernel<T, W>, blocks_of(t.heads * key_blocks(t.Lk), name),
-           Kernel::kWarps * kWarp, Kernel::bytes(), t);
+bool launch_tile_keys(const Task<T>& t) {
+  return dispatch_width<T>(t.size, [&]<int W>() {
+    return launch_tiles("attention_backward", &keys_kernel<T, W>, t.heads * key_blocks(t.Lk),
+                        TileKeys<Gpu, T, W>::kWarps * kWarp, TileKeys<Gpu, T, W>::bytes(), t);
   });
 }
 
-template void launch_tile_keys(const Task<bf16>&);
-template void launch_tile_keys(const Task<f16>&);
+template bool launch_tile_keys(const Task<bf16>&);
+template bool launch_tile_keys(const Task<f16>&);
 
 }  // namespace tenet::cuda::attention

@@ -14,17 +14,16 @@ __global__ void __launch_bounds__(128, W > 64 ? 2 : 3)
 }  // namespace
 
 template <class T>
-void launch_tile_queries(const Task<T>& t) {
-  const char* const name = "attention_backward";
-  dispatch_width(t.size, [&]<int W>() {
+bool launch_tile_queries(const Task<T>& t) {
+  return dispatch_width<T>(t.size, [&]<int W>() {
     const int warps = tile_warps(t.sight.chunk);
     const QueryBlocks blocks{t.Lq, t.sight.offset, t.sight.chunk, 16 * warps};
-    launch(name, &queries_kernel<T, W>, blocks_of(t.heads * blocks.count(), name),
-           static_cast<unsigned>(warps * kWarp), TileQueries<Gpu, T, W>::bytes(warps), t);
+    return launch_tiles("attention_backward", &queries_kernel<T, W>, t.heads * blocks.count(),
+                        warps * kWarp, TileQueries<Gpu, T, W>::bytes(warps), t);
   });
 }
 
-template void launch_tile_queries(const Task<bf16>&);
-template void launch_tile_queries(const Task<f16>&);
+template bool launch_tile_queries(const Task<bf16>&);
+template bool launch_tile_queries(const Task<f16>&);
 
 }  // namespace tenet::cuda::attention

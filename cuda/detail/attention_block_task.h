@@ -50,8 +50,8 @@ inline constexpr int kPart = 16 / static_cast<int>(sizeof(T));
 template <class T, int W>
 inline constexpr int kStride = W + kPart<T>;
 
-/// Copies `rows` rows into a tile, zeros beyond t.size and where row_of(r) is null. Rows that can be
-/// copied 16 bytes at a time arrive with the thread's group of copies.
+/// Copies `rows` rows into a tile, zeros beyond t.size and where row_of(r) is null. Rows that can
+/// be copied 16 bytes at a time arrive with the thread's group of copies.
 template <class M, int W, class T, class RowOf>
 TENET_GPU void load_tile(const Task<T>& t, T* tile, int rows, RowOf&& row_of) {
   constexpr int part = kPart<T>, parts = W / part;
@@ -229,8 +229,8 @@ class KeyBlock {
     return !sight_.exclude_self && last < last_ && sight_.begin(last) <= start_ &&
            sight_.end(first) >= start_ + kTile;
   }
-  /// What turns dk, as if the normalisation of a key were a constant, into its gradient: dk - k (k .
-  /// dk) / (size mean(k^2)).
+  /// What turns dk, as if the normalisation of a key were a constant, into its gradient: dk - k (k
+  /// . dk) / (size mean(k^2)).
   TENET_GPU S along_key(S product, S square) const {
     const S size = static_cast<S>(t_.size);
     return product / (size * (square / size + static_cast<S>(tenet::detail::tiles::kKeyEpsilon)));

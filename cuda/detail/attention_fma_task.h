@@ -1,4 +1,5 @@
-/// Band attention of f32 and f64: tiles of 64 rows as products in registers, 256 threads in a square.
+/// Band attention of f32 and f64: tiles of 64 rows as products in registers, 256 threads in a
+/// square.
 #pragma once
 
 #include <tenet/cuda/detail/attention_block_task.h>

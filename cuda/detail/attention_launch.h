@@ -19,14 +19,20 @@ void launch_general_forward(const Task<T>& t);
 template <class T>
 void launch_general_backward(const Task<T>& t);
 
-/// 16-bit types by tensor cores, f32 and f64 by tiles of registers. False, and nothing is done, where
-/// the GPU has too little shared memory for them.
+/// 16-bit types by tensor cores, f32 and f64 by tiles of registers. False, and nothing is done,
+/// where the GPU has too little shared memory for them.
 template <class T>
 bool launch_tile_forward(const Task<T>& t);
 template <class T>
 bool launch_tile_queries(const Task<T>& t);
 template <class T>
 bool launch_tile_keys(const Task<T>& t);
+template <class T>
+bool launch_fma_forward(const Task<T>& t);
+template <class T>
+bool launch_fma_queries(const Task<T>& t);
+template <class T>
+bool launch_fma_keys(const Task<T>& t);
 
 /// The largest size that there are tiles for.
 template <class T>

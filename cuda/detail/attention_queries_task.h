@@ -5,8 +5,8 @@
 
 namespace tenet::cuda::attention {
 
-/// A block of threads / 32 warps has 16 queries for each; two tiles of keys and values are in flight.
-/// W is the size rounded up to one that there are kernels for.
+/// A block of threads / 32 warps has 16 queries for each; two tiles of keys and values are in
+/// flight. W is the size rounded up to one that there are kernels for.
 template <class M, class T, int W>
 class QueryTiles : protected QueryBlock<M, T> {
   using Block = QueryBlock<M, T>;
@@ -52,8 +52,9 @@ class QueryTiles : protected QueryBlock<M, T> {
     Block::template load_queries<W>(all, tile, M::threads() / 2);
   }
 
-  /// Calls arrive(start, buffer) when this thread's part of a tile is there and, where the warp sees
-  /// some of it, step(start, buffer) when all of it is. What was loaded before is there as well.
+  /// Calls arrive(start, buffer) when this thread's part of a tile is there and, where the warp
+  /// sees some of it, step(start, buffer) when all of it is. What was loaded before is there as
+  /// well.
   template <class Arrive, class Step>
   TENET_GPU void walk(Arrive&& arrive, Step&& step) {
     load(start_, 0);

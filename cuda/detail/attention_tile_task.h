@@ -1,5 +1,5 @@
-/// Band attention of 16-bit types by tensor cores: products of tiles, and what a thread does with its
-/// rows.
+/// Band attention of 16-bit types by tensor cores: products of tiles, and what a thread does with
+/// its rows.
 #pragma once
 
 #include <tenet/cuda/detail/attention_block_task.h>

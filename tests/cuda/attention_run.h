@@ -1,6 +1,10 @@
 /// Band attention by the bodies of the CUDA kernels, emulated, on the operands of band_run.h.
 #pragma once
 
+#include <tenet/cuda/detail/attention_backward_task.h>
+#include <tenet/cuda/detail/attention_fma_backward_task.h>
+#include <tenet/cuda/detail/attention_fma_forward_task.h>
+#include <tenet/cuda/detail/attention_forward_task.h>
 #include <tenet/cuda/detail/attention_general_task.h>
 
 #include <cuda/emulated_gpu.h>
@@ -39,6 +43,7 @@ struct Prepared {
     task.y = rows_of<T>(run.y), task.dq = rows_of<T>(run.dq);
     task.dk = rows_of<T>(run.dk), task.dv = rows_of<T>(run.dv);
     task.log_sum = run.log_sum.data();
+    task.aligned = s.size * static_cast<int64_t>(sizeof(T)) % 16 == 0;
     if (!run.mask.empty()) {
       ranks.assign(static_cast<size_t>(s.B * (2 * s.Lk + 1)), -1);
       EmulatedGpu::run(s.B, 64, 33 * 4, [&](void* shared) {
@@ -87,6 +92,61 @@ struct General {
   template <class T>
   static int64_t bytes(const kernels::Task<T>& t) {
     return 2 * kernels::general_rows * t.size * static_cast<int64_t>(sizeof(Compute<T>));
+  }
+};
+
+/// Calls f.operator()<W>() as the launches do.
+template <class F>
+void at_width(int size, F&& f) {
+  size <= 32   ? f.template operator()<32>()
+  : size <= 64 ? f.template operator()<64>()
+               : f.template operator()<128>();
+}
+
+struct Tiles {
+  template <class T>
+  static void forward(const kernels::Task<T>& t) {
+    at_width(t.size, [&]<int W>() { by_queries<kernels::TileForward<EmulatedGpu, T, W>>(t); });
+  }
+  template <class T>
+  static void backward(const kernels::Task<T>& t) {
+    at_width(t.size, [&]<int W>() {
+      by_queries<kernels::TileQueries<EmulatedGpu, T, W>>(t);
+      using Kernel = kernels::TileKeys<EmulatedGpu, T, W>;
+      EmulatedGpu::run(t.heads * kernels::key_blocks(t.Lk), 32 * Kernel::kWarps, Kernel::bytes(),
+                       [&](void* shared) { Kernel(t, shared).run(); });
+    });
+  }
+  template <class Kernel, class T>
+  static void by_queries(const kernels::Task<T>& t) {
+    const int warps = kernels::tile_warps(t.sight.chunk);
+    const kernels::QueryBlocks blocks{t.Lq, t.sight.offset, t.sight.chunk, 16 * warps};
+    EmulatedGpu::run(t.heads * blocks.count(), 32 * warps, Kernel::bytes(warps),
+                     [&](void* shared) { Kernel(t, shared).run(); });
+  }
+};
+
+struct Fma {
+  template <class T>
+  static void forward(const kernels::Task<T>& t) {
+    at_width(t.size,
+             [&]<int W>() { run<kernels::FmaForward<EmulatedGpu, T, W>>(t, query_blocks(t)); });
+  }
+  template <class T>
+  static void backward(const kernels::Task<T>& t) {
+    at_width(t.size, [&]<int W>() {
+      run<kernels::FmaQueries<EmulatedGpu, T, W>>(t, query_blocks(t));
+      run<kernels::FmaKeys<EmulatedGpu, T, W>>(t, kernels::key_blocks(t.Lk));
+    });
+  }
+  template <class T>
+  static int64_t query_blocks(const kernels::Task<T>& t) {
+    return kernels::QueryBlocks{t.Lq, t.sight.offset, t.sight.chunk, kernels::kTile}.count();
+  }
+  template <class Kernel, class T>
+  static void run(const kernels::Task<T>& t, int64_t blocks) {
+    EmulatedGpu::run(t.heads * blocks, kernels::kFmaThreads, Kernel::bytes(),
+                     [&](void* shared) { Kernel(t, shared).run(); });
   }
 };
 

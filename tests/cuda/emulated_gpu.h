@@ -1,8 +1,8 @@
 /// Runs the body of a kernel on the CPU, cuda/detail/machine.h: each thread of a block is a fiber.
 ///
 /// Shuffles and products gather what every lane gives and compute from the layouts in mma.h. Memory
-/// starts as NaN, copies happen as late as they may, and a barrier that some thread never reaches is
-/// an error, so that what the GPU would only sometimes get wrong fails here.
+/// starts as NaN, copies happen as late as they may, and a barrier that some thread never reaches
+/// is an error, so that what the GPU would only sometimes get wrong fails here.
 #pragma once
 
 #include <tenet/core/error.h>
