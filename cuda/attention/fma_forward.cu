@@ -6,7 +6,7 @@ namespace tenet::cuda::attention {
 namespace {
 
 template <class T, int W>
-__global__ void __launch_bounds__(kFmaThreads, 2)
+__global__ void __launch_bounds__(kFmaThreads, sizeof(T) == 8 ? 1 : 2)
     forward_kernel(const __grid_constant__ Task<T> t) {
   FmaForward<Gpu, T, W>(t, shared_memory<char>()).run();
 }

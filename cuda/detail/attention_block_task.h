@@ -103,6 +103,16 @@ TENET_GPU void hide_faulty(T* tile, Note&& note) {
   }
 }
 
+/// Sums in registers become 0.
+template <class S, int A, int B>
+TENET_GPU void clear(S (&c)[A][B]) {
+  TENET_UNROLL
+  for (int a = 0; a < A; ++a) {
+    TENET_UNROLL
+    for (int b = 0; b < B; ++b) c[a][b] = 0;
+  }
+}
+
 /// A block of queries of one head, and the keys that some of them see.
 template <class M, class T>
 class QueryBlock {

@@ -38,6 +38,7 @@ class FmaQueries : FmaQueryBlock<M, S, W> {
     }
     Base::template load_queries<W>(t_.q, queries_, kTile);
     Base::template load_queries<W>(t_.dy, gradients_, kTile);
+    M::commit_copies();
     for (int start = start_; start < stop_; start += kTile) {
       Base::template load_keys<W>(start, keys_, values_, S(1), factors_);
       M::commit_copies();
@@ -132,6 +133,7 @@ class FmaKeys : KeyBlock<M, S> {
     for (int a = 0; a < kOwn; ++a) factor_[a] = Base::factor(key(a));
     Base::template load_keys<W>(t_.k, keys_);
     Base::template load_keys<W>(t_.v, values_);
+    M::commit_copies();
     for (int first = first_; first < last_; first += kTile) {
       Base::template load_queries<W>(first, queries_, gradients_, S(1), facts_);
       M::commit_copies();

@@ -32,6 +32,7 @@ class FmaForward : FmaQueryBlock<M, S, W> {
     clear(total_);
     for (int a = 0; a < kOwn; ++a) top_[a] = nothing<S>, sum_[a] = 0;
     Base::template load_queries<W>(t_.q, queries_, kTile);
+    M::commit_copies();
     for (int start = start_; start < stop_; start += kTile) {
       Base::template load_keys<W>(start, keys_, values_, S(1), factors_);
       M::commit_copies();

@@ -40,20 +40,11 @@ using Sums = S[kOwn][Columns<S, W>::kCount];
 template <class S>
 using Weights = S[kOwn][kOwn];
 
-template <class S, int N>
-TENET_GPU void clear(S (&c)[kOwn][N]) {
-  TENET_UNROLL
-  for (int a = 0; a < kOwn; ++a) {
-    TENET_UNROLL
-    for (int n = 0; n < N; ++n) c[a][n] = 0;
-  }
-}
-
 /// c += A B^T: `rows` the thread's first row of A, `columns` its first of B, both in tiles.
 template <class S, int W>
 TENET_GPU void fma_rows(const S* rows, const S* columns, Weights<S>& c) {
   constexpr int part = kPart<S>;
-  TENET_UNROLL_BY(4)
+  TENET_UNROLL_BY(2)
   for (int k = 0; k < W; k += part) {
     Vector<S, part> left[kOwn], right[kOwn];
     TENET_UNROLL

@@ -75,12 +75,6 @@ TENET_GPU void multiply_sums(const float (&p)[N][4], const T* b, float (&c)[W / 
   }
 }
 
-template <int N>
-TENET_GPU void clear(float (&c)[N][4]) {
-  TENET_UNROLL
-  for (int n = 0; n < N; ++n) c[n][0] = c[n][1] = c[n][2] = c[n][3] = 0;
-}
-
 /// The sum, or the largest, over the four lanes that share a row.
 template <class M>
 TENET_GPU float row_sum(float x) {
