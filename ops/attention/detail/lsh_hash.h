@@ -1,9 +1,9 @@
 /// Buckets of locality-sensitive hashing, and the order of positions by bucket.
 #pragma once
 
+#include <tenet/ops/attention/detail/lsh_order.h>
 #include <tenet/ops/attention/detail/pack.h>
 
-#include <limits>
 #include <span>
 
 namespace tenet::detail::tiles {
@@ -21,15 +21,6 @@ struct HashShape {
 template <class T>
 void lsh_hash(const HashShape& shape, HeadView<const T> q, const Compute<T>* rotation,
               int32_t* bucket);
-
-/// The places of a bucket, from its first position on, are numbered in runs of this length: the
-/// terms of one run may be added up together.
-inline constexpr int64_t kBucketRun = 32;
-
-/// The mark of the first position of a bucket, and what fills the order behind the last position.
-inline int32_t mark_first(int32_t position) { return ~position; }
-inline int32_t position_of(int32_t entry) { return entry < 0 ? ~entry : entry; }
-inline constexpr int32_t kOrderEnd = std::numeric_limits<int32_t>::min();
 
 /// order [B, H, R, L] = the positions by (bucket, position), each bucket's first one marked;
 /// positions that `mask` [B, L] (1 = in use; null: all) leaves out are missing, and kOrderEnd fills
