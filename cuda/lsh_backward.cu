@@ -23,7 +23,9 @@ void backward_as(const tenet::detail::LshBackward& a) {
   Task<T> call = task_of<T>(a.qk, a.v, a.order, a.mask, a.log_sum, a.plan);
   call.y = head_rows<const T>(a.y), call.dy = head_rows<const T>(a.dy);
   call.dqk = head_rows<T>(a.dqk), call.dv = head_rows<T>(a.dv);
-  Groups<T> groups(a.qk, call.R, false, 1, 2);
+  call.aligned = rows_aligned<T>({a.qk, a.v, a.dy});
+  const bool tiles = by_tiles<T>(call.size);
+  Groups<T> groups(a.qk, call.R, tiles, 1, 2);
   const auto complete = [&](Task<T> t) {
     t.delta = groups.number(2);
     t.dqk_sums = groups.sums(0, t.dqk, t), t.dv_sums = groups.sums(1, t.dv, t);
@@ -36,6 +38,9 @@ void backward_as(const tenet::detail::LshBackward& a) {
                complete(t));
       },
       [&](const Task<T>& t) {
+        if constexpr (is_half<T>) {
+          if (tiles) return launch_tile_backward(complete(t));
+        }
         launch(kName, &general<T>, blocks_for(t.heads * t.L, kName), kWarps * kWarp,
                row_bytes<T>(backward_rows, t.size), complete(t));
       });

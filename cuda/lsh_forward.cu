@@ -22,7 +22,9 @@ template <class T>
 void forward_as(const tenet::detail::LshForward& a) {
   Task<T> call = task_of<T>(a.qk, a.v, a.order, a.mask, a.log_sum, a.plan);
   call.out = head_rows<T>(a.y);
-  Groups<T> groups(a.qk, call.R, false, 1, 1);
+  call.aligned = rows_aligned<T>({a.qk, a.v});
+  const bool tiles = by_tiles<T>(call.size);
+  Groups<T> groups(a.qk, call.R, tiles, 1, 1);
   const auto complete = [&](Task<T> t) {
     t.sum = groups.number(2);
     t.y_sums = groups.sums(0, t.out, t);
@@ -35,6 +37,9 @@ void forward_as(const tenet::detail::LshForward& a) {
                complete(t));
       },
       [&](const Task<T>& t) {
+        if constexpr (is_half<T>) {
+          if (tiles) return launch_tile_forward(complete(t));
+        }
         launch(kName, &general<T>, blocks_for(t.heads * t.L, kName), kWarps * kWarp,
                row_bytes<T>(forward_rows, t.size), complete(t));
       });

@@ -25,6 +25,10 @@ void step_as(const tenet::detail::LshStep& a) {
   t.k = head_rows<const T>(a.k), t.v = head_rows<const T>(a.v);
   t.y = head_rows<T>(a.y);
   t.seen = a.seen.as<const int32_t>();
+  t.aligned = rows_aligned<T>({a.q, a.k, a.v});
+  if constexpr (is_half<T>) {
+    if (by_tiles<T>(t.size)) return launch_tile_step(t);
+  }
   launch(kName, &general<T>, blocks_of(t.heads, kName), kWarp,
          row_bytes<T>(forward_rows, t.size) / kWarps, t);
 }

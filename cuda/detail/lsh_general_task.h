@@ -37,7 +37,7 @@ TENET_GPU void take_run(QueryState<Compute<T>>& query, const RunKey<T>& key, int
   using S = Compute<T>;
   const int lane = M::thread() % 32;
   const bool seen = key.k != nullptr;
-  const S x = seen ? dot(query.q, key.k, size) * key.factor : nothing<S>;
+  const S x = seen ? times(dot(query.q, key.k, size), key.factor) : nothing<S>;
   const S run_top = warp_top<M>(x), top = run_top > query.top ? run_top : query.top;
   const S base = top == nothing<S> ? S(0) : top;
   const S p = seen ? math::exp(x - base) : S(0), shrink = math::exp(query.top - base);
@@ -102,19 +102,6 @@ TENET_GPU void general_forward(const Task<T>& t, Compute<T>* shared) {
   if (lane == 0) *top_at = t.closes() ? query.top + math::log(query.sum) : query.top;
   if (lane == 0) *sum_at = query.sum;
 }
-
-/// A new position: `seen` is as in LshStep, k and v hold all positions of type T, q and v_own a row
-/// a head.
-template <class T>
-struct StepTask {
-  using S = Compute<T>;
-  int64_t heads = 0, H = 0, R = 0, room = 0;  // room: entries of `seen` a round
-  int size = 0;
-  S scale = 1;
-  HeadRows<const T> q, own, k, v;
-  HeadRows<T> y;
-  const int32_t* seen = nullptr;
-};
 
 /// The row that general_forward() gives a query which sees those positions; of head warp_number().
 template <class M, class T>

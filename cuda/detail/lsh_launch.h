@@ -6,6 +6,7 @@
 #include <tenet/cuda/detail/runtime.h>
 #include <tenet/ops/attention/lsh_attention.h>
 
+#include <initializer_list>
 #include <optional>
 
 namespace tenet::cuda::lsh {
@@ -26,6 +27,41 @@ inline constexpr int kWarps = 4;  // of a block, in kernels with a warp for each
 
 template <class T>
 inline constexpr bool is_half = sizeof(T) == 2;
+
+/// Whether tensor cores do the products: 16-bit types of rows that fit.
+template <class T>
+bool by_tiles(int64_t size) {
+  return is_half<T> && size <= 128;
+}
+/// Calls f.operator()<W>() with the width of tiles for rows of `size` <= 128.
+template <class F>
+void dispatch_width(int size, F&& f) {
+  if (size <= 32) return f.template operator()<32>();
+  if (size <= 64) return f.template operator()<64>();
+  f.template operator()<128>();
+}
+/// Round t.round, where by_tiles().
+template <class T>
+void launch_tile_forward(Task<T> t);
+template <class T>
+void launch_tile_backward(Task<T> t);
+/// A step, likewise.
+template <class T>
+void launch_tile_step(StepTask<T> t);
+
+/// Whether all rows of the operands can be read 16 bytes at a time.
+template <class T>
+bool rows_aligned(std::initializer_list<View> operands) {
+  constexpr int64_t unit = 16 / static_cast<int64_t>(sizeof(T));
+  bool all = true;
+  for (const View& v : operands) {
+    all = all && reinterpret_cast<uintptr_t>(v.data) % 16 == 0 && v.shape[3] % unit == 0;
+    for (int axis = 0; axis < 3; ++axis) {
+      all = all && (v.shape[axis] == 1 || v.strides[axis] % unit == 0);
+    }
+  }
+  return all;
+}
 
 /// The heads that are handled together and the space for what is known of them.
 template <class T>

@@ -39,6 +39,22 @@ inline constexpr S nothing = -std::numeric_limits<S>::infinity();
 TENET_HD inline float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
 TENET_HD inline double multiply_add(double a, double b, double c) { return ::fma(a, b, c); }
 
+/// a * b, rounded on its own wherever it is used.
+TENET_HD inline float times(float a, float b) {
+#if defined(__CUDA_ARCH__)
+  return __fmul_rn(a, b);
+#else
+  return a * b;
+#endif
+}
+TENET_HD inline double times(double a, double b) {
+#if defined(__CUDA_ARCH__)
+  return __dmul_rn(a, b);
+#else
+  return a * b;
+#endif
+}
+
 TENET_HD inline int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
 TENET_HD inline int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -50,6 +66,7 @@ struct Task {
   int64_t H = 0, L = 0, R = 0, window = 0;
   int size = 0;  // K
   bool causal = true;
+  bool aligned = false;  // whether rows can be copied 16 bytes at a time
   S scale = 1;
   float drop = 0;
   S kept = 1;  // 1 / (1 - drop)
@@ -71,6 +88,8 @@ struct Task {
                                           // numbered through the group
   const int32_t *first = nullptr, *count = nullptr;  // the blocks' first places, numbered likewise;
                                                      // how many blocks there are
+
+  int64_t grid = 0;  // blocks of threads, each of which takes every grid-th block of places
 
   TENET_HD bool opens() const { return round == 0; }
   TENET_HD bool closes() const { return round + 1 == R; }
@@ -94,6 +113,22 @@ struct Task {
     const int64_t hidden = greater(place - window - bucket_begin, 0);
     return bucket_begin + hidden / kBucketRun * kBucketRun;
   }
+};
+
+/// A new position: `seen` is as in LshStep, k and v hold all positions of type T, q and v_own a row
+/// a head.
+template <class T>
+struct StepTask {
+  using S = Compute<T>;
+  int64_t heads = 0, H = 0, R = 0, room = 0;  // room: entries of `seen` a round
+  int size = 0;
+  S scale = 1;
+  HeadRows<const T> q, own, k, v;
+  HeadRows<T> y;
+  const int32_t* seen = nullptr;
+  bool aligned = false;
+  float* factor = nullptr;    // of each entry of `seen`, for the half types
+  uint8_t* finite = nullptr;  // likewise
 };
 
 /// Which of the things that a kernel handles one by one is a warp's.

@@ -5,6 +5,8 @@
 #include <tenet/cuda/detail/lsh_hash_task.h>
 #include <tenet/cuda/detail/lsh_places_task.h>
 #include <tenet/cuda/detail/lsh_sort_task.h>
+#include <tenet/cuda/detail/lsh_tile_backward_task.h>
+#include <tenet/cuda/detail/lsh_tile_forward_task.h>
 
 #include <cuda/emulated_gpu.h>
 #include <ops/attention/lsh_run.h>
@@ -143,6 +145,40 @@ struct General {
     warps<Compute<T>>(t.heads, kernels::forward_rows, t.size, [&](void* shared) {
       kernels::general_step<EmulatedGpu>(t, static_cast<Compute<T>*>(shared));
     });
+  }
+};
+
+/// By tensor cores, in tiles of width W; a grid of 3 blocks.
+template <int W>
+struct Tiles {
+  template <class T>
+  static bool aligned(const kernels::HeadRows<const T>& rows, int size) {
+    return size % 8 == 0 && reinterpret_cast<uintptr_t>(rows.data) % 16 == 0;
+  }
+  template <class T>
+  static void forward(kernels::Task<T> t) {
+    t.grid = 3;
+    t.aligned = aligned(t.q, t.size) && aligned(t.v, t.size);
+    EmulatedGpu::run(t.grid, 128, kernels::TileSoftmax<EmulatedGpu, T, W>::bytes(4),
+                     [&](void* shared) { kernels::tile_forward<EmulatedGpu, T, W>(t, shared); });
+  }
+  template <class T>
+  static void backward(kernels::Task<T> t) {
+    t.grid = 3;
+    t.aligned = aligned(t.q, t.size) && aligned(t.v, t.size) && aligned(t.dy, t.size);
+    EmulatedGpu::run(t.grid, 128, kernels::TileGradient<EmulatedGpu, T, W>::bytes(),
+                     [&](void* shared) { kernels::tile_backward<EmulatedGpu, T, W>(t, shared); });
+  }
+  template <class T>
+  static void step(kernels::StepTask<T> t) {
+    std::vector<float> factor(t.heads * t.R * t.room, NAN);
+    std::vector<uint8_t> finite(factor.size(), 0);
+    t.factor = factor.data(), t.finite = finite.data();
+    warps<float>(t.heads * t.R * t.room, 0, t.size,
+                 [&](void*) { kernels::step_facts<EmulatedGpu>(t); });
+    t.aligned = aligned(t.q, t.size) && aligned(t.k, t.size) && aligned(t.v, t.size);
+    EmulatedGpu::run(t.heads, 32, kernels::TileSoftmax<EmulatedGpu, T, W>::bytes(1),
+                     [&](void* shared) { kernels::tile_step<EmulatedGpu, T, W>(t, shared); });
   }
 };
 

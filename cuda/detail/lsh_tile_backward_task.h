@@ -1,0 +1,244 @@
+/// The gradients of LSH attention of 16-bit types.
+#pragma once
+
+#include <tenet/cuda/detail/lsh_places_task.h>
+#include <tenet/cuda/detail/lsh_tile_task.h>
+
+namespace tenet::cuda::lsh {
+
+/// 64 places of a bucket, 16 for each of 4 warps, against runs of the places around them: first as
+/// keys, which gives dk and dv, then as queries, which adds dq to dk. So each gradient is one
+/// block's, and rounds follow each other: nothing is added up by two threads. W is the size rounded
+/// up.
+template <class M, class T, int W>
+class TileGradient {
+ public:
+  static constexpr int kOwn = block_places * kStride<W>, kElements = kTile * kStride<W>;
+  TENET_HD static constexpr int64_t bytes() {
+    return (2 * kOwn + 4 * kElements) * int64_t{sizeof(T)} + 6 * kTile * 4 + 4 * 4;
+  }
+
+  TENET_GPU TileGradient(const Task<T>& t, void* shared)
+      : t_(t),
+        own_q_(static_cast<T*>(shared)),
+        own_other_(own_q_ + kOwn),
+        tiles_(own_other_ + kOwn),
+        first_(reinterpret_cast<float*>(tiles_ + 4 * kElements)),
+        second_(first_ + 2 * kTile),
+        tokens_(reinterpret_cast<int*>(second_ + 2 * kTile)) {}
+
+  /// Round t.round of the block that begins at the group's place `number`.
+  TENET_GPU void run(int64_t number) {
+    block_ = place_block<M>(t_, number, block_places, t_.window, tokens_ + 2 * kTile);
+    b_ = block_.head / t_.H, h_ = block_.head % t_.H, group_ = number - number % t_.L;
+    order_ = t_.order_of(block_.head);
+    look();
+    const auto window = static_cast<int>(t_.window);
+    const auto low = static_cast<int>(greater(block_.begin, block_.first - window));
+    const auto high = static_cast<int>(lesser(block_.end, int64_t{block_.last} + window));
+    clear(dqk_);
+    clear(dv_);
+    load_own(own_q_, t_.q);
+    load_own(own_other_, t_.v);
+    walk<true>(t_.causal ? block_.first + 1 : low, high);
+    write_dv();
+    normalize();
+    load_own(own_other_, t_.dy);
+    walk<false>(low, t_.causal ? block_.last - 1 : high);
+    write_dqk();
+  }
+
+ private:
+  /// What this thread knows of its two rows.
+  TENET_GPU void look() {
+    TENET_UNROLL
+    for (int row = 0; row < 2; ++row) {
+      place_[row] = block_.first + M::thread() / 32 * 16 + M::thread() % 32 / 4 + row * 8;
+      position_[row] = place_[row] < block_.last ? position_of(order_[place_[row]]) : -1;
+      alone_[row] = true;
+      if (position_[row] < 0) continue;
+      const int64_t i = position_[row];
+      const float log_sum = t_.log_sum[block_.head * t_.L + i];
+      alone_[row] = log_sum == nothing<float>;
+      log_sum_[row] = log_sum * kLog2E;
+      delta_[row] = t_.delta[group_ + i];
+      factor_[row] = t_.factor[group_ + i];
+    }
+  }
+
+  TENET_GPU void load_own(T* tile, const HeadRows<const T>& from) {
+    for (int n = M::thread(); n < block_places * (W / 8); n += M::threads()) {
+      const int r = n / (W / 8), place = block_.first + r;
+      const T* row = place < block_.last ? from.at(b_, h_, position_of(order_[place])) : nullptr;
+      load_part<M>(tile + r * kStride<W>, row, n % (W / 8), t_.size, t_.aligned, t_.q.data);
+    }
+  }
+
+  TENET_GPU T* tile_of(int buffer, int which) const {
+    return tiles_ + (buffer * 2 + which) * kElements;
+  }
+  /// Starts to load the places from `start` on: as queries of the block's keys q and dy, as keys of
+  /// its queries q and v.
+  template <bool as_keys>
+  TENET_GPU void load(int start, int stop, int buffer) {
+    for (int n = M::thread(); start < stop && n < kTile * (W / 8); n += M::threads()) {
+      const int r = n / (W / 8), part = n % (W / 8);
+      const bool there = start + r < stop;
+      const int64_t i = there ? position_of(order_[start + r]) : 0;
+      const T* q = there ? t_.q.at(b_, h_, i) : nullptr;
+      const T* other = there ? (as_keys ? t_.dy : t_.v).at(b_, h_, i) : nullptr;
+      const int to = r * kStride<W>;
+      load_part<M>(tile_of(buffer, 0) + to, q, part, t_.size, t_.aligned, t_.q.data);
+      load_part<M>(tile_of(buffer, 1) + to, other, part, t_.size, t_.aligned, t_.q.data);
+      if (part > 0) continue;
+      const int at = buffer * kTile + r;
+      tokens_[at] = static_cast<int>(i);
+      if (as_keys) {
+        first_[at] = there ? t_.log_sum[block_.head * t_.L + i] * kLog2E : nothing<float>;
+        second_[at] = there ? t_.delta[group_ + i] : 0.0f;
+      } else {
+        first_[at] = there ? t_.factor[group_ + i] : 0.0f;
+      }
+    }
+    M::commit_copies();
+  }
+
+  /// Adds what the places [start, stop) give.
+  template <bool as_keys>
+  TENET_GPU void walk(int start, int stop) {
+    load<as_keys>(start, stop, 0);
+    int buffer = 0;
+    for (int first = start; first < stop; first += kTile, buffer ^= 1) {
+      load<as_keys>(first + kTile, stop, buffer ^ 1);
+      M::template wait_for_copies<1>();
+      M::barrier();
+      step<as_keys>(first, stop, buffer);
+      M::barrier();
+    }
+    M::template wait_for_copies<0>();
+    M::barrier();
+  }
+
+  /// Whether some row of the warp may see, or be seen by, one of the run's places.
+  TENET_GPU bool near(int first, int stop) const {
+    const int64_t begin = block_.first + M::thread() / 32 * 16,
+                  end = lesser(begin + 16, block_.last);
+    return begin < end && first < end + t_.window &&
+           lesser(first + kTile, stop) > begin - t_.window;
+  }
+  TENET_GPU bool sees(int query, int key) const {
+    const int distance = query - key;
+    return (distance > 0 && distance <= t_.window) ||
+           (!t_.causal && distance < 0 && -distance <= t_.window);
+  }
+
+  template <bool as_keys>
+  TENET_GPU void step(int first, int stop, int buffer) {
+    if (!near(first, stop)) return;
+    const int own = M::thread() / 32 * 16 * kStride<W>;
+    Sums16<kTile> p, slope;
+    multiply_tiles<M, T, W>(own_q_ + own, tile_of(buffer, 0), p);
+    multiply_tiles<M, T, W>(own_other_ + own, tile_of(buffer, 1), slope);
+    TENET_UNROLL
+    for (int row = 0; row < 2; ++row) {
+      visit_row<M, kTile>(row, [&](int n, int e, int column) {
+        link<as_keys>(row, first + column, first + column < stop, buffer * kTile + column, p[n][e],
+                      slope[n][e]);
+      });
+    }
+    multiply_sums<M, T, W>(slope, tile_of(buffer, 0), dqk_);
+    if (as_keys) multiply_sums<M, T, W>(p, tile_of(buffer, 1), dv_);
+  }
+  /// From q . k and dy . v of a row and the place of number `at` in the run: p, dropped out, and ds
+  /// times the key's factor; 0 where the query does not see the key.
+  template <bool as_keys>
+  TENET_GPU void link(int row, int place, bool there, int at, float& p, float& slope) const {
+    const float factor = as_keys ? factor_[row] : first_[at];
+    const float log_sum = as_keys ? first_[at] : log_sum_[row];
+    const float delta = as_keys ? second_[at] : delta_[row];
+    const bool seen = there && position_[row] >= 0 && log_sum != nothing<float> &&
+                      (as_keys ? sees(place, place_[row]) : sees(place_[row], place));
+    float kept = 1;
+    if (t_.drop > 0 && seen) {
+      kept = as_keys ? t_.dropped(block_.head, tokens_[at], position_[row])
+                     : t_.dropped(block_.head, position_[row], tokens_[at]);
+    }
+    const float weight = M::exp2(p * (factor * kLog2E) - log_sum);
+    const float ds = weight * (slope * kept - delta) * factor;
+    p = seen ? weight * kept : 0.0f;
+    slope = seen ? ds : 0.0f;
+  }
+
+  TENET_GPU void write_dv() {
+    TENET_UNROLL
+    for (int row = 0; row < 2; ++row) {
+      if (position_[row] < 0) continue;
+      const int64_t i = position_[row];
+      const T* dy = t_.dy.at(b_, h_, i);
+      visit_row<M, W>(row, [&](int n, int e, int column) {
+        if (column >= t_.size) return;
+        const float through = t_.opens() && alone_[row] ? float(dy[column]) : 0.0f;
+        add(t_.dv_sums, t_.dv, i, column, dv_[n][e] + through);
+      });
+    }
+  }
+  TENET_GPU void write_dqk() {
+    TENET_UNROLL
+    for (int row = 0; row < 2; ++row) {
+      if (position_[row] < 0) continue;
+      visit_row<M, W>(row, [&](int n, int e, int column) {
+        if (column < t_.size) add(t_.dqk_sums, t_.dqk, position_[row], column, dqk_[n][e]);
+      });
+    }
+  }
+  /// Adds to the sums over rounds; the last round writes them.
+  TENET_GPU void add(const HeadRows<float>& sums, const HeadRows<T>& out, int64_t i, int column,
+                     float value) {
+    const float all = t_.opens() ? value : sums.at(b_, h_, i)[column] + value;
+    if (t_.closes()) {
+      out.at(b_, h_, i)[column] = T(all);
+    } else {
+      sums.at(b_, h_, i)[column] = all;
+    }
+  }
+
+  /// dk - k (k . dk) / (K mean)
+  TENET_GPU void normalize() {
+    const T* const own = own_q_ + M::thread() / 32 * 16 * kStride<W>;
+    TENET_UNROLL
+    for (int row = 0; row < 2; ++row) {
+      const T* const k = own + (M::thread() % 32 / 4 + row * 8) * kStride<W>;
+      float along = 0;
+      visit_row<M, W>(row, [&](int n, int e, int column) {
+        along = multiply_add(float(k[column]), dqk_[n][e], along);
+      });
+      along = row_sum<M>(along);
+      if (position_[row] < 0) continue;
+      along /= float(t_.size) * t_.mean[group_ + position_[row]];
+      visit_row<M, W>(row, [&](int n, int e, int column) {
+        dqk_[n][e] = multiply_add(-along, float(k[column]), dqk_[n][e]);
+      });
+    }
+  }
+
+  const Task<T>& t_;
+  T *own_q_, *own_other_, *tiles_;
+  float *first_, *second_;  // of a run's queries log_sum and delta; of its keys the factor
+  int* tokens_;
+  PlaceBlock block_;
+  int64_t b_ = 0, h_ = 0, group_ = 0;
+  const int32_t* order_ = nullptr;
+  int place_[2], position_[2];
+  bool alone_[2];
+  float log_sum_[2] = {nothing<float>, nothing<float>}, delta_[2] = {}, factor_[2] = {};
+  Sums16<W> dqk_, dv_;
+};
+
+template <class M, class T, int W>
+TENET_GPU void tile_backward(const Task<T>& t, void* shared) {
+  for (int64_t n = M::block(); n < *t.count; n += t.grid) {
+    TileGradient<M, T, W>(t, shared).run(t.first[n]);
+  }
+}
+
+}  // namespace tenet::cuda::lsh
