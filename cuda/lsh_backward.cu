@@ -38,9 +38,7 @@ void backward_as(const tenet::detail::LshBackward& a) {
                complete(t));
       },
       [&](const Task<T>& t) {
-        if constexpr (is_half<T>) {
-          if (tiles) return launch_tile_backward(complete(t));
-        }
+        if (tiles) return launch_tile_backward(complete(t));
         launch(kName, &general<T>, blocks_for(t.heads * t.L, kName), kWarps * kWarp,
                row_bytes<T>(backward_rows, t.size), complete(t));
       });

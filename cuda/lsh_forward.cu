@@ -37,9 +37,7 @@ void forward_as(const tenet::detail::LshForward& a) {
                complete(t));
       },
       [&](const Task<T>& t) {
-        if constexpr (is_half<T>) {
-          if (tiles) return launch_tile_forward(complete(t));
-        }
+        if (tiles) return launch_tile_forward(complete(t));
         launch(kName, &general<T>, blocks_for(t.heads * t.L, kName), kWarps * kWarp,
                row_bytes<T>(forward_rows, t.size), complete(t));
       });

@@ -8,7 +8,7 @@ namespace {
 constexpr const char* kName = "lsh_attention";
 
 template <class T, int W>
-__global__ void __launch_bounds__(kWarps* kWarp, W > 64 ? 3 : 4)
+__global__ void __launch_bounds__(kWarps* kWarp, W > 64 ? 2 : 3)
     forward(__grid_constant__ const Task<T> t) {
   tile_forward<Gpu, T, W>(t, shared_memory<char>());
 }

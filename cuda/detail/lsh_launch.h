@@ -28,24 +28,32 @@ inline constexpr int kWarps = 4;  // of a block, in kernels with a warp for each
 template <class T>
 inline constexpr bool is_half = sizeof(T) == 2;
 
-/// Whether tensor cores do the products: 16-bit types of rows that fit.
+/// Whether rows fit into the tiles of shared memory.
 template <class T>
 bool by_tiles(int64_t size) {
-  return is_half<T> && size <= 128;
+  return size <= (sizeof(T) == 8 ? 64 : 128);
 }
-/// Calls f.operator()<W>() with the width of tiles for rows of `size` <= 128.
+/// Calls f.operator()<W>() with the width of tiles of 16-bit rows of `size` <= 128.
 template <class F>
 void dispatch_width(int size, F&& f) {
   if (size <= 32) return f.template operator()<32>();
   if (size <= 64) return f.template operator()<64>();
   f.template operator()<128>();
 }
-/// Round t.round, where by_tiles().
+/// Round t.round, where by_tiles(): by tensor cores for the 16-bit types.
 template <class T>
 void launch_tile_forward(Task<T> t);
 template <class T>
 void launch_tile_backward(Task<T> t);
-/// A step, likewise.
+template <>
+void launch_tile_forward(Task<float> t);
+template <>
+void launch_tile_forward(Task<double> t);
+template <>
+void launch_tile_backward(Task<float> t);
+template <>
+void launch_tile_backward(Task<double> t);
+/// A step of a 16-bit type, likewise.
 template <class T>
 void launch_tile_step(StepTask<T> t);
 

@@ -99,10 +99,14 @@ struct Task {
   TENET_HD int64_t begin_of(int64_t n) const { return begin[n] - (n - n % L); }
   TENET_HD const int32_t* order_of(int64_t head) const { return order + (head * R + round) * L; }
   TENET_HD bool used(int64_t head, int64_t i) const { return !mask || mask[head / H * L + i] != 0; }
-  /// What dropout multiplies the weight of the query at position i and the key at position j by.
-  TENET_HD S dropped(int64_t head, int64_t i, int64_t j) const {
+  /// Whether dropout keeps the weight of the query at position i and the key at position j.
+  TENET_HD bool keeps(int64_t head, int64_t i, int64_t j) const {
     const auto element = static_cast<uint64_t>(((head * R + round) * L + i) * L + j);
-    return philox_uniform(random, element) >= drop ? kept : S(0);
+    return philox_uniform(random, element) >= drop;
+  }
+  /// What dropout multiplies that weight by.
+  TENET_HD S dropped(int64_t head, int64_t i, int64_t j) const {
+    return keeps(head, i, j) ? kept : S(0);
   }
   /// Whether the query at a place may see the key at another one of its bucket.
   TENET_HD bool sees(int64_t query, int64_t key) const {

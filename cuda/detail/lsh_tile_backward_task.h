@@ -32,7 +32,6 @@ class TileGradient {
     block_ = place_block<M>(t_, number, block_places, t_.window, tokens_ + 2 * kTile);
     b_ = block_.head / t_.H, h_ = block_.head % t_.H, group_ = number - number % t_.L;
     order_ = t_.order_of(block_.head);
-    look();
     const auto window = static_cast<int>(t_.window);
     const auto low = static_cast<int>(greater(block_.begin, block_.first - window));
     const auto high = static_cast<int>(lesser(block_.end, int64_t{block_.last} + window));
@@ -40,29 +39,32 @@ class TileGradient {
     clear(dv_);
     load_own(own_q_, t_.q);
     load_own(own_other_, t_.v);
+    look<true>();
     walk<true>(t_.causal ? block_.first + 1 : low, high);
     write_dv();
     normalize();
     load_own(own_other_, t_.dy);
+    look<false>();
     walk<false>(low, t_.causal ? block_.last - 1 : high);
     write_dqk();
   }
 
  private:
+  TENET_GPU int place(int row) const {
+    return block_.first + M::thread() / 32 * 16 + M::thread() % 32 / 4 + row * 8;
+  }
+  TENET_GPU float log_sum(int64_t i) const { return t_.log_sum[block_.head * t_.L + i]; }
+
   /// What this thread knows of its two rows.
+  template <bool as_keys>
   TENET_GPU void look() {
     TENET_UNROLL
     for (int row = 0; row < 2; ++row) {
-      place_[row] = block_.first + M::thread() / 32 * 16 + M::thread() % 32 / 4 + row * 8;
-      position_[row] = place_[row] < block_.last ? position_of(order_[place_[row]]) : -1;
-      alone_[row] = true;
+      position_[row] = place(row) < block_.last ? position_of(order_[place(row)]) : -1;
       if (position_[row] < 0) continue;
       const int64_t i = position_[row];
-      const float log_sum = t_.log_sum[block_.head * t_.L + i];
-      alone_[row] = log_sum == nothing<float>;
-      log_sum_[row] = log_sum * kLog2E;
-      delta_[row] = t_.delta[group_ + i];
-      factor_[row] = t_.factor[group_ + i];
+      first_own_[row] = as_keys ? t_.factor[group_ + i] : log_sum(i) * kLog2E;
+      second_own_[row] = as_keys ? 0.0f : t_.delta[group_ + i];
     }
   }
 
@@ -94,7 +96,7 @@ class TileGradient {
       const int at = buffer * kTile + r;
       tokens_[at] = static_cast<int>(i);
       if (as_keys) {
-        first_[at] = there ? t_.log_sum[block_.head * t_.L + i] * kLog2E : nothing<float>;
+        first_[at] = there ? log_sum(i) * kLog2E : nothing<float>;
         second_[at] = there ? t_.delta[group_ + i] : 0.0f;
       } else {
         first_[at] = there ? t_.factor[group_ + i] : 0.0f;
@@ -136,13 +138,19 @@ class TileGradient {
   TENET_GPU void step(int first, int stop, int buffer) {
     if (!near(first, stop)) return;
     const int own = M::thread() / 32 * 16 * kStride<W>;
+    uint32_t bits = 0;
+    if (t_.drop > 0) {
+      bits = kept_bits<M>(t_, block_.head, position_, tokens_ + buffer * kTile, as_keys);
+    }
     Sums16<kTile> p, slope;
     multiply_tiles<M, T, W>(own_q_ + own, tile_of(buffer, 0), p);
     multiply_tiles<M, T, W>(own_other_ + own, tile_of(buffer, 1), slope);
     TENET_UNROLL
     for (int row = 0; row < 2; ++row) {
       visit_row<M, kTile>(row, [&](int n, int e, int column) {
-        link<as_keys>(row, first + column, first + column < stop, buffer * kTile + column, p[n][e],
+        const bool there = first + column < stop;
+        const float kept = t_.drop > 0 ? (bits >> (n * 4 + e) & 1 ? t_.kept : 0.0f) : 1.0f;
+        link<as_keys>(row, first + column, there, buffer * kTile + column, kept, p[n][e],
                       slope[n][e]);
       });
     }
@@ -152,17 +160,13 @@ class TileGradient {
   /// From q . k and dy . v of a row and the place of number `at` in the run: p, dropped out, and ds
   /// times the key's factor; 0 where the query does not see the key.
   template <bool as_keys>
-  TENET_GPU void link(int row, int place, bool there, int at, float& p, float& slope) const {
-    const float factor = as_keys ? factor_[row] : first_[at];
-    const float log_sum = as_keys ? first_[at] : log_sum_[row];
-    const float delta = as_keys ? second_[at] : delta_[row];
+  TENET_GPU void link(int row, int other, bool there, int at, float kept, float& p,
+                      float& slope) const {
+    const float factor = as_keys ? first_own_[row] : first_[at];
+    const float log_sum = as_keys ? first_[at] : first_own_[row];
+    const float delta = as_keys ? second_[at] : second_own_[row];
     const bool seen = there && position_[row] >= 0 && log_sum != nothing<float> &&
-                      (as_keys ? sees(place, place_[row]) : sees(place_[row], place));
-    float kept = 1;
-    if (t_.drop > 0 && seen) {
-      kept = as_keys ? t_.dropped(block_.head, tokens_[at], position_[row])
-                     : t_.dropped(block_.head, position_[row], tokens_[at]);
-    }
+                      (as_keys ? sees(other, place(row)) : sees(place(row), other));
     const float weight = M::exp2(p * (factor * kLog2E) - log_sum);
     const float ds = weight * (slope * kept - delta) * factor;
     p = seen ? weight * kept : 0.0f;
@@ -175,10 +179,11 @@ class TileGradient {
       if (position_[row] < 0) continue;
       const int64_t i = position_[row];
       const T* dy = t_.dy.at(b_, h_, i);
+      const bool through = t_.opens() && log_sum(i) == nothing<float>;
       visit_row<M, W>(row, [&](int n, int e, int column) {
         if (column >= t_.size) return;
-        const float through = t_.opens() && alone_[row] ? float(dy[column]) : 0.0f;
-        add(t_.dv_sums, t_.dv, i, column, dv_[n][e] + through);
+        const float straight = through ? float(dy[column]) : 0.0f;
+        add(t_.dv_sums, t_.dv, i, column, dv_[n][e] + straight);
       });
     }
   }
@@ -223,14 +228,13 @@ class TileGradient {
 
   const Task<T>& t_;
   T *own_q_, *own_other_, *tiles_;
-  float *first_, *second_;  // of a run's queries log_sum and delta; of its keys the factor
+  float *first_, *second_;  // of a run's queries log2(e) log_sum and delta; of its keys the factor
   int* tokens_;
   PlaceBlock block_;
   int64_t b_ = 0, h_ = 0, group_ = 0;
   const int32_t* order_ = nullptr;
-  int place_[2], position_[2];
-  bool alone_[2];
-  float log_sum_[2] = {nothing<float>, nothing<float>}, delta_[2] = {}, factor_[2] = {};
+  int position_[2];
+  float first_own_[2] = {}, second_own_[2] = {};  // of the rows, as first_ and second_
   Sums16<W> dqk_, dv_;
 };
 

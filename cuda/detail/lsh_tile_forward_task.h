@@ -72,9 +72,10 @@ class TileSoftmax {
     }
   }
 
-  /// Takes all keys in, starting a run at `start`; drop(s, start, tokens) drops weights out.
-  template <class Drop>
-  TENET_GPU void take(const TileKeys<T>& keys, int start, Drop&& drop) {
+  /// Takes all keys in, starting a run at `start`; keep(tokens) says which weights dropout keeps:
+  /// kept_bits(), or all ones if there is none.
+  template <class Keep>
+  TENET_GPU void take(const TileKeys<T>& keys, int start, Keep&& keep) {
     load(keys, start, 0);
     int buffer = 0;
     for (int first = start; first < keys.high; first += kTile, buffer ^= 1) {
@@ -84,7 +85,7 @@ class TileSoftmax {
       if (first == start) {
         load_rows<M, T, W>(queries_ + M::thread() / 32 * 16 * kStride<W>, rows_);
       }
-      step(keys, first, buffer, drop);
+      step(keys, first, buffer, keep);
       M::barrier();
     }
     M::template wait_for_copies<0>();
@@ -120,11 +121,12 @@ class TileSoftmax {
     return key >= low[row] && key < end[row] && key != self[row];
   }
 
-  template <class Drop>
-  TENET_GPU void step(const TileKeys<T>& keys, int start, int buffer, Drop&& drop) {
+  template <class Keep>
+  TENET_GPU void step(const TileKeys<T>& keys, int start, int buffer, Keep&& keep) {
     const bool mine =
         start < greater(end[0], end[1]) && (start + kTile > low[0] || start + kTile > low[1]);
     if (warp_least<M>(mine ? 0 : 1) != 0) return;
+    const uint32_t kept = keep(tokens_ + buffer * kTile);
     Sums16<kTile> s;
     multiply_rows<M, T, W>(rows_, keys_of(buffer), s);
     const int lane = M::thread() % 32;
@@ -138,7 +140,13 @@ class TileSoftmax {
       }
     }
     soften(s);
-    drop(s, start, tokens_ + buffer * kTile);
+    if (kept != ~0u) {
+      TENET_UNROLL
+      for (int n = 0; n < kTile / 8; ++n) {
+        TENET_UNROLL
+        for (int e = 0; e < 4; ++e) s[n][e] = kept >> (n * 4 + e) & 1 ? s[n][e] : 0.0f;
+      }
+    }
     multiply_sums<M, T, W>(s, values_of(buffer), total);
     const int own = faulty_[buffer * kTile + lane];
     if (warp_least<M>(-own) != 0) add_faulty(keys, s, start, buffer);
@@ -213,14 +221,14 @@ class TileSoftmax {
   Rows16<W> rows_;
 };
 
-/// Writes row `row` of the sums: y = o / sum, or the query's own value if it sees nothing.
+/// Writes row `row` of the sums: y = o kept / sum, or the query's own value if it sees nothing.
 template <class M, class T, int W>
-TENET_GPU void write_row(const TileSoftmax<M, T, W>& softmax, int row, float sum, const T* own,
-                         T* y, int size) {
-  const float inverse = 1.0f / sum;
+TENET_GPU void write_row(const TileSoftmax<M, T, W>& softmax, int row, float sum, float kept,
+                         const T* own, T* y, int size) {
+  const float share = kept / sum;
   visit_row<M, W>(row, [&](int n, int e, int column) {
     if (column >= size) return;
-    y[column] = sum == 0 ? own[column] : T(times(softmax.total[n][e], inverse));
+    y[column] = sum == 0 ? own[column] : T(times(softmax.total[n][e], share));
   });
 }
 
@@ -266,16 +274,8 @@ TENET_GPU void tile_forward_block(const Task<T>& t, int64_t number, void* shared
   keys.k_row = t.q.row, keys.v_row = t.v.row;
   keys.factor = t.factor + group, keys.finite = t.finite + group;
   softmax.take(keys, static_cast<int>(t.first_run(block.first, block.begin)),
-               [&](Sums16<kTile>& s, int start, const int* tokens) {
-                 if (!(t.drop > 0)) return;
-                 TENET_UNROLL
-                 for (int row = 0; row < 2; ++row) {
-                   visit_row<M, kTile>(row, [&](int n, int e, int column) {
-                     const int key = start + column;
-                     const bool seen = key >= softmax.low[row] && key < softmax.end[row];
-                     if (seen) s[n][e] *= t.dropped(head, position[row], tokens[column]);
-                   });
-                 }
+               [&](const int* tokens) {
+                 return t.drop > 0 ? kept_bits<M>(t, head, position, tokens, false) : ~0u;
                });
   softmax.gather_sums();
   TENET_UNROLL
@@ -289,7 +289,7 @@ TENET_GPU void tile_forward_block(const Task<T>& t, int64_t number, void* shared
       t.sum[group + i] = sum;
     }
     if (t.closes()) {
-      write_row(softmax, row, sum, t.v.at(b, h, i), t.out.at(b, h, i), t.size);
+      write_row(softmax, row, sum, t.kept, t.v.at(b, h, i), t.out.at(b, h, i), t.size);
       continue;
     }
     float* const sums = t.y_sums.at(b, h, i);
@@ -338,11 +338,11 @@ TENET_GPU void tile_step(const StepTask<T>& t, void* shared) {
     keys.by_entry = true;
     if (lane / 4 == 0) softmax.low[0] = keys.low, softmax.end[0] = keys.high;
     softmax.load_queries(t.q.data, [&](int row) { return row == 0 ? t.q.at(b, h, 0) : nullptr; });
-    softmax.take(keys, 0, [](Sums16<kTile>&, int, const int*) {});
+    softmax.take(keys, 0, [](const int*) { return ~0u; });
     softmax.gather_sums();
   }
   const float sum = M::shuffle(softmax.sum[0], lane / 4 * 4);
-  if (lane / 4 == 0) write_row(softmax, 0, sum, t.own.at(b, h, 0), t.y.at(b, h, 0), t.size);
+  if (lane / 4 == 0) write_row(softmax, 0, sum, 1.0f, t.own.at(b, h, 0), t.y.at(b, h, 0), t.size);
 }
 
 }  // namespace tenet::cuda::lsh

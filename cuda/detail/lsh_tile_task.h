@@ -129,6 +129,23 @@ TENET_GPU void visit_row(int row, Visit&& visit) {
   }
 }
 
+/// Which weights of this thread's rows, at positions `own`, and a run's places, at `tokens`, dropout
+/// keeps: bit n * 4 + e. A loop, for the sake of registers.
+template <class M, class T>
+TENET_GPU uint32_t kept_bits(const Task<T>& t, int64_t head, const int (&own)[2], const int* tokens,
+                             bool own_is_key) {
+  uint32_t bits = 0;
+  TENET_ROLL
+  for (int bit = 0; bit < kTile / 2; ++bit) {
+    const mma::Place place = mma::c_place(M::thread() % 32, bit % 4);
+    const int64_t mine = bit % 4 < 2 ? own[0] : own[1], other = tokens[bit / 4 * 8 + place.column];
+    if (mine < 0) continue;
+    const bool kept = own_is_key ? t.keeps(head, other, mine) : t.keeps(head, mine, other);
+    bits |= kept ? 1u << bit : 0u;
+  }
+  return bits;
+}
+
 /// The places of a bucket that a block of threads works on, [first, last), and the end of the
 /// bucket, or where the last of them sees no further. `shared` holds a number for each warp.
 struct PlaceBlock {

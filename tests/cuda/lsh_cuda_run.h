@@ -4,6 +4,8 @@
 #include <tenet/cuda/detail/lsh_general_task.h>
 #include <tenet/cuda/detail/lsh_hash_task.h>
 #include <tenet/cuda/detail/lsh_places_task.h>
+#include <tenet/cuda/detail/lsh_plain_backward_task.h>
+#include <tenet/cuda/detail/lsh_plain_forward_task.h>
 #include <tenet/cuda/detail/lsh_sort_task.h>
 #include <tenet/cuda/detail/lsh_tile_backward_task.h>
 #include <tenet/cuda/detail/lsh_tile_forward_task.h>
@@ -148,13 +150,37 @@ struct General {
   }
 };
 
+template <class T>
+bool aligned(const kernels::HeadRows<const T>& rows, int size) {
+  return size * sizeof(T) % 16 == 0 && reinterpret_cast<uintptr_t>(rows.data) % 16 == 0;
+}
+
+/// Of f32 and f64, in tiles of width W; a grid of 3 blocks.
+template <int W>
+struct Plain {
+  template <class T>
+  static void forward(kernels::Task<T> t) {
+    t.grid = 3;
+    t.aligned = aligned(t.q, t.size) && aligned(t.v, t.size);
+    EmulatedGpu::run(t.grid, 128, kernels::PlainForward<EmulatedGpu, T, W>::bytes(),
+                     [&](void* shared) { kernels::plain_forward<EmulatedGpu, T, W>(t, shared); });
+  }
+  template <class T>
+  static void backward(kernels::Task<T> t) {
+    t.grid = 3;
+    t.aligned = aligned(t.q, t.size) && aligned(t.v, t.size) && aligned(t.dy, t.size);
+    EmulatedGpu::run(t.grid, 128, kernels::PlainGradient<EmulatedGpu, T, W>::bytes(),
+                     [&](void* shared) { kernels::plain_backward<EmulatedGpu, T, W>(t, shared); });
+  }
+  template <class T>
+  static void step(const kernels::StepTask<T>& t) {
+    General::step(t);
+  }
+};
+
 /// By tensor cores, in tiles of width W; a grid of 3 blocks.
 template <int W>
 struct Tiles {
-  template <class T>
-  static bool aligned(const kernels::HeadRows<const T>& rows, int size) {
-    return size % 8 == 0 && reinterpret_cast<uintptr_t>(rows.data) % 16 == 0;
-  }
   template <class T>
   static void forward(kernels::Task<T> t) {
     t.grid = 3;
@@ -270,6 +296,35 @@ void compare_step(Run<T>& run) {
   for (int64_t head = 0; head < t.heads; ++head) {
     const T *a = y.at(head / s.H, head % s.H, 0), *b = run.y.at(head / s.H, head % s.H, s.L - 1);
     CHECK(std::memcmp(a, b, s.size * sizeof(T)) == 0);
+  }
+}
+
+/// Later positions, values that are not finite among them, change no bit of earlier rows.
+template <class K, class T>
+void compare_causal() {
+  tiles::LshShape shape{.B = 1, .H = 2, .L = 150, .R = 2};
+  shape.size = 16, shape.window = 40;
+  Run<T> run(shape, {4}, 3, false);
+  hash_emulated(run);
+  run.sort();
+  run_forward<K>(run);
+  const Array<T> y = run.y;
+  const int64_t kept = 97;
+  for (int64_t h = 0; h < shape.H; ++h) {
+    for (int64_t i = kept; i < shape.L; ++i) {
+      for (int64_t n = 0; n < shape.size; ++n) {
+        run.v.at(0, h, i)[n] = T(i % 3 == 0 ? NAN : INFINITY);
+        if (i % 2 == 0) run.q.at(0, h, i)[n] = T(-Compute<T>(run.q.at(0, h, i)[n]));
+      }
+    }
+  }
+  hash_emulated(run);
+  run.sort();
+  run_forward<K>(run);
+  for (int64_t h = 0; h < shape.H; ++h) {
+    for (int64_t i = 0; i < kept; ++i) {
+      CHECK(std::memcmp(y.at(0, h, i), run.y.at(0, h, i), shape.size * sizeof(T)) == 0);
+    }
   }
 }
 
