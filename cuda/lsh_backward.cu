@@ -23,7 +23,7 @@ void backward_as(const tenet::detail::LshBackward& a) {
   Task<T> call = task_of<T>(a.qk, a.v, a.order, a.mask, a.log_sum, a.plan);
   call.y = head_rows<const T>(a.y), call.dy = head_rows<const T>(a.dy);
   call.dqk = head_rows<T>(a.dqk), call.dv = head_rows<T>(a.dv);
-  call.aligned = rows_aligned<T>({a.qk, a.v, a.dy});
+  call.aligned = rows_aligned<T>({a.qk, a.v, a.dy, a.dqk, a.dv});
   const bool tiles = by_tiles<T>(call.size);
   Groups<T> groups(a.qk, call.R, tiles, 1, 2);
   const auto complete = [&](Task<T> t) {

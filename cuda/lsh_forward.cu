@@ -22,7 +22,7 @@ template <class T>
 void forward_as(const tenet::detail::LshForward& a) {
   Task<T> call = task_of<T>(a.qk, a.v, a.order, a.mask, a.log_sum, a.plan);
   call.out = head_rows<T>(a.y);
-  call.aligned = rows_aligned<T>({a.qk, a.v});
+  call.aligned = rows_aligned<T>({a.qk, a.v, a.y});
   const bool tiles = by_tiles<T>(call.size);
   Groups<T> groups(a.qk, call.R, tiles, 1, 1);
   const auto complete = [&](Task<T> t) {

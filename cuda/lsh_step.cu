@@ -10,6 +10,10 @@ using namespace lsh;
 constexpr const char* kName = "lsh_attention";
 
 template <class T>
+__global__ void __launch_bounds__(kWarps* kWarp) facts_of(__grid_constant__ const StepTask<T> t) {
+  step_facts<Gpu>(t);
+}
+template <class T>
 __global__ void __launch_bounds__(kWarp) general(__grid_constant__ const StepTask<T> t) {
   general_step<Gpu>(t, shared_memory<Compute<T>>());
 }
@@ -25,7 +29,12 @@ void step_as(const tenet::detail::LshStep& a) {
   t.k = head_rows<const T>(a.k), t.v = head_rows<const T>(a.v);
   t.y = head_rows<T>(a.y);
   t.seen = a.seen.as<const int32_t>();
-  t.aligned = rows_aligned<T>({a.q, a.k, a.v});
+  t.aligned = rows_aligned<T>({a.q, a.k, a.v, a.y});
+  const int64_t entries = t.heads * t.R * t.room;
+  const Workspace<Compute<T>> factor(entries);
+  const Workspace<uint8_t> finite(entries);
+  t.factor = factor.data(), t.finite = finite.data();
+  launch(kName, &facts_of<T>, blocks_for(entries, kName), kWarps * kWarp, 0, t);
   if constexpr (is_half<T>) {
     if (by_tiles<T>(t.size)) return launch_tile_step(t);
   }

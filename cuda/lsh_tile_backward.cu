@@ -6,7 +6,7 @@ namespace tenet::cuda::lsh {
 namespace {
 
 template <class T, int W>
-__global__ void __launch_bounds__(kWarps* kWarp, W > 64 ? 2 : 3)
+__global__ void __launch_bounds__(kWarps* kWarp, W > 32 ? 2 : 3)
     backward(__grid_constant__ const Task<T> t) {
   tile_backward<Gpu, T, W>(t, shared_memory<char>());
 }

@@ -34,11 +34,6 @@ void launch_tile_forward(Task<T> t) {
 
 template <class T>
 void launch_tile_step(StepTask<T> t) {
-  const int64_t entries = t.heads * t.R * t.room;
-  const Workspace<float> factor(entries);
-  const Workspace<uint8_t> finite(entries);
-  t.factor = factor.data(), t.finite = finite.data();
-  launch(kName, &facts_of<T>, blocks_for(entries, kName), kWarps * kWarp, 0, t);
   dispatch_width(t.size, [&]<int W>() {
     launch(kName, &step<T, W>, blocks_of(t.heads, kName), kWarp, TileSoftmax<Gpu, T, W>::bytes(1),
            t);

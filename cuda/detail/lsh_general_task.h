@@ -120,13 +120,10 @@ TENET_GPU void general_step(const StepTask<T>& t, Compute<T>* shared) {
     for (int64_t start = 0; start < t.room; start += 32) {
       const int32_t at = start + lane < t.room ? seen[start + lane] : -1;
       RunKey<T> key;
-      for (int c = 0; c < 32; ++c) {
-        const int32_t position = M::shuffle(at, c);
-        if (position < 0) continue;
-        const S mean = mean_square<M>(t.k.at(b, h, position), t.size);
-        if (lane == c) key.factor = t.scale / math::sqrt(mean);
+      if (at >= 0) {
+        const S factor = t.factor[seen + start + lane - t.seen];
+        key = {t.k.at(b, h, at), t.v.at(b, h, at), factor};
       }
-      if (at >= 0) key.k = t.k.at(b, h, at), key.v = t.v.at(b, h, at);
       take_run<M>(query, key, t.size);
     }
   }

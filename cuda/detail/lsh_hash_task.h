@@ -22,9 +22,12 @@ struct HashTask {
   TENET_HD int64_t tiles() const;  // of positions
 };
 
-/// A block of 128 threads hashes 64 positions, 32 columns and 64 elements of their rows at a time;
-/// a thread has 4 positions and every 8th column.
-inline constexpr int hash_threads = 128, hash_positions = 64, hash_columns = 32, hash_depth = 64;
+/// A block of 128 threads hashes 64 positions, 32 columns and hash_depth elements of a row at a
+/// time;
+/// a thread has 4 positions and 4 columns.
+inline constexpr int hash_threads = 128, hash_positions = 64, hash_columns = 32;
+template <class S>
+inline constexpr int hash_depth = sizeof(S) == 8 ? 32 : 64;
 
 template <class T>
 TENET_HD int64_t HashTask<T>::tiles() const {
@@ -33,8 +36,8 @@ TENET_HD int64_t HashTask<T>::tiles() const {
 
 template <class S>
 struct HashShared {
-  S q[hash_positions][hash_depth + 1];
-  S rotation[hash_depth][hash_columns];
+  alignas(16) S q[hash_depth<S>][hash_positions + kPart<S>];
+  alignas(16) S rotation[hash_depth<S>][hash_columns];
 };
 
 /// The largest and the smallest z so far with their first columns. NaN counts as neither.
@@ -61,31 +64,40 @@ struct BestColumn {
 
 /// z of this thread's 4 positions and 4 columns of the hash_columns from `column` on, of which
 /// `count` are to be had: one chain of multiply-adds over the elements in rising order, as on the
-/// CPU.
+/// CPU. With same_q the shared memory holds the rows already.
 template <class M, class T>
 TENET_GPU void rotate(const HashTask<T>& t, HashShared<Compute<T>>& shared, int64_t head,
-                      int64_t first, int64_t column, int count, Compute<T> (&z)[4][4]) {
+                      int64_t first, int64_t column, int count, bool same_q,
+                      Compute<T> (&z)[4][4]) {
   using S = Compute<T>;
+  constexpr int depth = hash_depth<S>;
   const int thread = M::thread(), group = thread / 8, part = thread % 8;
   const S* rotation = t.rotation + head % t.H * t.size * t.R * t.half + column;
-  for (int start = 0; start < t.size; start += hash_depth) {
+  for (int start = 0; start < t.size; start += depth) {
     M::barrier();
-    for (int e = thread; e < hash_positions * hash_depth; e += hash_threads) {
-      const int i = e / hash_depth, n = start + e % hash_depth;
+    for (int e = thread; !same_q && e < hash_positions * depth; e += hash_threads) {
+      const int i = e / depth, n = start + e % depth;
       const bool there = first + i < t.L && n < t.size;
-      shared.q[i][e % hash_depth] = there ? S(t.q.at(head / t.H, head % t.H, first + i)[n]) : S(0);
+      shared.q[e % depth][i] = there ? S(t.q.at(head / t.H, head % t.H, first + i)[n]) : S(0);
     }
-    for (int e = thread; e < hash_depth * hash_columns; e += hash_threads) {
+    for (int e = thread; e < depth * hash_columns; e += hash_threads) {
       const int n = start + e / hash_columns, c = e % hash_columns;
       shared.rotation[e / hash_columns][c] =
           n < t.size && c < count ? rotation[n * t.R * t.half + c] : S(0);
     }
     M::barrier();
-    for (int n = 0; n < hash_depth; ++n) {
+    for (int n = 0; n < depth; ++n) {
       S q[4], w[4];
-      for (int i = 0; i < 4; ++i) q[i] = shared.q[group * 4 + i][n];
-      for (int j = 0; j < 4; ++j) w[j] = shared.rotation[n][part + 8 * j];
+      TENET_UNROLL
+      for (int i = 0; i < 4; i += kPart<S>) {
+        const Part<S>& some_q = part_at(&shared.q[n][group * 4 + i]);
+        const Part<S>& some_w = part_at(&shared.rotation[n][part * 4 + i]);
+        TENET_UNROLL
+        for (int e = 0; e < kPart<S>; ++e) q[i + e] = some_q.at[e], w[i + e] = some_w.at[e];
+      }
+      TENET_UNROLL
       for (int i = 0; i < 4; ++i) {
+        TENET_UNROLL
         for (int j = 0; j < 4; ++j) z[i][j] = multiply_add(w[j], q[i], z[i][j]);
       }
     }
@@ -95,16 +107,18 @@ TENET_GPU void rotate(const HashTask<T>& t, HashShared<Compute<T>>& shared, int6
 /// argmax over factor f of this thread's positions, the same in the 8 threads that share them.
 template <class M, class T>
 TENET_GPU void factor_indices(const HashTask<T>& t, HashShared<Compute<T>>& shared, int64_t head,
-                              int64_t first, int64_t column, int32_t columns, int32_t (&index)[4]) {
+                              int64_t first, int64_t column, int32_t columns, bool same_q,
+                              int32_t (&index)[4]) {
   using S = Compute<T>;
   BestColumn<S> best[4];
   for (int32_t start = 0; start < columns; start += hash_columns) {
     S z[4][4] = {};
     const int count = columns - start < hash_columns ? columns - start : hash_columns;
-    rotate<M>(t, shared, head, first, column + start, count, z);
+    rotate<M>(t, shared, head, first, column + start, count, same_q, z);
+    same_q = t.size <= hash_depth<Compute<T>>;
     for (int i = 0; i < 4; ++i) {
       for (int j = 0; j < 4; ++j) {
-        const int c = M::thread() % 8 + 8 * j;
+        const int c = M::thread() % 8 * 4 + j;
         if (c < count) best[i].take(z[i][j], start + c);
       }
     }
@@ -128,7 +142,8 @@ TENET_GPU void hash_tile(const HashTask<T>& t, HashShared<Compute<T>>& shared) {
   int64_t bucket[4] = {}, unit = 1, column = round % t.R * t.half;
   for (int f = 0; f < t.factors; ++f) {
     int32_t index[4];
-    factor_indices<M>(t, shared, head, first, column, t.columns[f], index);
+    const bool same_q = f > 0 && t.size <= hash_depth<Compute<T>>;
+    factor_indices<M>(t, shared, head, first, column, t.columns[f], same_q, index);
     for (int i = 0; i < 4; ++i) bucket[i] += unit * index[i];
     unit *= 2 * int64_t{t.columns[f]};
     column += t.columns[f];

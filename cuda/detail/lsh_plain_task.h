@@ -10,22 +10,9 @@
 namespace tenet::cuda::lsh {
 
 inline constexpr int plain_threads = 128;
-/// Numbers in 16 bytes, and in a row of W in shared memory: eight rows of 16 bytes lie in 32
-/// different banks.
-template <class S>
-inline constexpr int kPart = 16 / static_cast<int>(sizeof(S));
+/// Numbers in a row of W in shared memory: eight rows of 16 bytes lie in 32 different banks.
 template <class S, int W>
 inline constexpr int kPlainStride = W + kPart<S>;
-
-/// 16 bytes of numbers.
-template <class S>
-struct alignas(16) Part {
-  S at[kPart<S>];
-};
-template <class S>
-TENET_GPU const Part<S>& part_at(const S* p) {
-  return *reinterpret_cast<const Part<S>*>(p);
-}
 
 /// Copies rows row_of(r) into a tile, zeros beyond `size` and where it is null.
 template <class M, int W, class S, class RowOf>

@@ -55,6 +55,18 @@ TENET_HD inline double times(double a, double b) {
 #endif
 }
 
+/// 16 bytes of numbers, aligned.
+template <class S>
+inline constexpr int kPart = 16 / static_cast<int>(sizeof(S));
+template <class S>
+struct alignas(16) Part {
+  S at[kPart<S>];
+};
+template <class S>
+TENET_GPU const Part<S>& part_at(const S* p) {
+  return *reinterpret_cast<const Part<S>*>(p);
+}
+
 TENET_HD inline int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
 TENET_HD inline int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -131,7 +143,7 @@ struct StepTask {
   HeadRows<T> y;
   const int32_t* seen = nullptr;
   bool aligned = false;
-  float* factor = nullptr;    // of each entry of `seen`, for the half types
+  S* factor = nullptr;        // of each entry of `seen`
   uint8_t* finite = nullptr;  // likewise
 };
 
@@ -197,6 +209,19 @@ TENET_GPU bool find_facts(const Task<T>& t) {
     t.finite[n] = finite;
   }
   return true;
+}
+
+/// The facts of the positions that a step sees, a warp for each entry of `seen`.
+template <class M, class T>
+TENET_GPU void step_facts(const StepTask<T>& t) {
+  const int64_t n = warp_number<M>(), head = n / (t.R * t.room);
+  if (n >= t.heads * t.R * t.room || t.seen[n] < 0) return;
+  const int64_t b = head / t.H, h = head % t.H;
+  const Compute<T> mean = mean_square<M>(t.k.at(b, h, t.seen[n]), t.size);
+  const bool finite = all_finite<M>(t.v.at(b, h, t.seen[n]), t.size);
+  if (M::thread() % 32 != 0) return;
+  t.factor[n] = t.scale / math::sqrt(mean);
+  t.finite[n] = finite;
 }
 
 /// Before the first round: the facts, and the rows that the mask leaves out.

@@ -173,38 +173,44 @@ class TileGradient {
     slope = seen ? ds : 0.0f;
   }
 
+  /// dv, and what went straight through where a query sees nothing.
   TENET_GPU void write_dv() {
     TENET_UNROLL
     for (int row = 0; row < 2; ++row) {
       if (position_[row] < 0) continue;
       const int64_t i = position_[row];
-      const T* dy = t_.dy.at(b_, h_, i);
-      const bool through = t_.opens() && log_sum(i) == nothing<float>;
-      visit_row<M, W>(row, [&](int n, int e, int column) {
-        if (column >= t_.size) return;
-        const float straight = through ? float(dy[column]) : 0.0f;
-        add(t_.dv_sums, t_.dv, i, column, dv_[n][e] + straight);
-      });
+      if (t_.opens() && log_sum(i) == nothing<float>) {
+        const T* const dy = t_.dy.at(b_, h_, i);
+        visit_row<M, W>(row, [&](int n, int e, int column) {
+          if (column < t_.size) dv_[n][e] += float(dy[column]);
+        });
+      }
+      write(row, dv_, t_.dv_sums, t_.dv);
     }
   }
   TENET_GPU void write_dqk() {
     TENET_UNROLL
     for (int row = 0; row < 2; ++row) {
-      if (position_[row] < 0) continue;
-      visit_row<M, W>(row, [&](int n, int e, int column) {
-        if (column < t_.size) add(t_.dqk_sums, t_.dqk, position_[row], column, dqk_[n][e]);
-      });
+      if (position_[row] >= 0) write(row, dqk_, t_.dqk_sums, t_.dqk);
     }
   }
-  /// Adds to the sums over rounds; the last round writes them.
-  TENET_GPU void add(const HeadRows<float>& sums, const HeadRows<T>& out, int64_t i, int column,
-                     float value) {
-    const float all = t_.opens() ? value : sums.at(b_, h_, i)[column] + value;
-    if (t_.closes()) {
-      out.at(b_, h_, i)[column] = T(all);
-    } else {
-      sums.at(b_, h_, i)[column] = all;
-    }
+  /// Adds a row to the sums over rounds; the last round writes them.
+  TENET_GPU void write(int row, const Sums16<W>& round, const HeadRows<float>& sums,
+                       const HeadRows<T>& out) {
+    float* const sum = t_.R > 1 ? sums.at(b_, h_, position_[row]) : nullptr;
+    T* const to = out.at(b_, h_, position_[row]);
+    visit_pairs<M, W>([&](int n, int column) {
+      Pair all{round[n][row * 2], round[n][row * 2 + 1]};
+      if (!t_.opens()) {
+        const Pair before = load_pair(sum, column, t_.size, t_.aligned);
+        all.low += before.low, all.high += before.high;
+      }
+      if (t_.closes()) {
+        store_pair<M>(to, column, t_.size, t_.aligned, all);
+      } else {
+        store_pair<M>(sum, column, t_.size, t_.aligned, all);
+      }
+    });
   }
 
   /// dk - k (k . dk) / (K mean)

@@ -224,11 +224,16 @@ class TileSoftmax {
 /// Writes row `row` of the sums: y = o kept / sum, or the query's own value if it sees nothing.
 template <class M, class T, int W>
 TENET_GPU void write_row(const TileSoftmax<M, T, W>& softmax, int row, float sum, float kept,
-                         const T* own, T* y, int size) {
+                         const T* own, T* y, int size, bool aligned) {
   const float share = kept / sum;
-  visit_row<M, W>(row, [&](int n, int e, int column) {
-    if (column >= size) return;
-    y[column] = sum == 0 ? own[column] : T(times(softmax.total[n][e], share));
+  if (sum == 0) {
+    for (int n = M::thread() % 4; n < size; n += 4) y[n] = own[n];
+    return;
+  }
+  visit_pairs<M, W>([&](int n, int column) {
+    const float(&total)[4] = softmax.total[n];
+    store_pair<M>(y, column, size, aligned,
+                  {times(total[row * 2], share), times(total[row * 2 + 1], share)});
   });
 }
 
@@ -261,8 +266,9 @@ TENET_GPU void tile_forward_block(const Task<T>& t, int64_t number, void* shared
     softmax.top[row] = t.log_sum[head * t.L + i];
     if (lane % 4 == 0) softmax.sum[row] = t.sum[group + i];
     const float* sums = t.y_sums.at(b, h, i);
-    visit_row<M, W>(row, [&](int n, int e, int column) {
-      if (column < t.size) softmax.total[n][e] = sums[column];
+    visit_pairs<M, W>([&](int n, int column) {
+      const Pair pair = load_pair(sums, column, t.size, t.aligned);
+      softmax.total[n][row * 2] = pair.low, softmax.total[n][row * 2 + 1] = pair.high;
     });
   }
   TileKeys<T> keys;
@@ -289,12 +295,13 @@ TENET_GPU void tile_forward_block(const Task<T>& t, int64_t number, void* shared
       t.sum[group + i] = sum;
     }
     if (t.closes()) {
-      write_row(softmax, row, sum, t.kept, t.v.at(b, h, i), t.out.at(b, h, i), t.size);
+      write_row(softmax, row, sum, t.kept, t.v.at(b, h, i), t.out.at(b, h, i), t.size, t.aligned);
       continue;
     }
     float* const sums = t.y_sums.at(b, h, i);
-    visit_row<M, W>(row, [&](int n, int e, int column) {
-      if (column < t.size) sums[column] = softmax.total[n][e];
+    visit_pairs<M, W>([&](int n, int column) {
+      const float(&total)[4] = softmax.total[n];
+      store_pair<M>(sums, column, t.size, t.aligned, {total[row * 2], total[row * 2 + 1]});
     });
   }
 }
@@ -303,19 +310,6 @@ TENET_GPU void tile_forward(const Task<T>& t, void* shared) {
   for (int64_t n = M::block(); n < *t.count; n += t.grid) {
     tile_forward_block<M, T, W>(t, t.first[n], shared);
   }
-}
-
-/// The facts of the positions that a step sees, a warp for each entry of `seen`.
-template <class M, class T>
-TENET_GPU void step_facts(const StepTask<T>& t) {
-  const int64_t n = warp_number<M>(), head = n / (t.R * t.room);
-  if (n >= t.heads * t.R * t.room || t.seen[n] < 0) return;
-  const int64_t b = head / t.H, h = head % t.H;
-  const float mean = mean_square<M>(t.k.at(b, h, t.seen[n]), t.size);
-  const bool finite = all_finite<M>(t.v.at(b, h, t.seen[n]), t.size);
-  if (M::thread() % 32 != 0) return;
-  t.factor[n] = t.scale / math::sqrt(mean);
-  t.finite[n] = finite;
 }
 
 /// The row that tile_forward() gives a query which sees those positions; a warp for head M::block().
@@ -342,7 +336,8 @@ TENET_GPU void tile_step(const StepTask<T>& t, void* shared) {
     softmax.gather_sums();
   }
   const float sum = M::shuffle(softmax.sum[0], lane / 4 * 4);
-  if (lane / 4 == 0) write_row(softmax, 0, sum, 1.0f, t.own.at(b, h, 0), t.y.at(b, h, 0), t.size);
+  if (lane / 4 == 0)
+    write_row(softmax, 0, sum, 1.0f, t.own.at(b, h, 0), t.y.at(b, h, 0), t.size, t.aligned);
 }
 
 }  // namespace tenet::cuda::lsh

@@ -129,6 +129,43 @@ TENET_GPU void visit_row(int row, Visit&& visit) {
   }
 }
 
+/// Two neighbouring sums of a row.
+struct alignas(8) Pair {
+  float low = 0, high = 0;
+};
+/// Calls visit(n, column) for this thread's pairs of columns of 16 x N sums.
+template <class M, int N, class Visit>
+TENET_GPU void visit_pairs(Visit&& visit) {
+  TENET_UNROLL
+  for (int n = 0; n < N / 8; ++n) visit(n, n * 8 + mma::c_place(M::thread() % 32, 0).column);
+}
+/// The numbers of a row at `column`, 0 beyond `size`.
+TENET_GPU Pair load_pair(const float* row, int column, int size, bool aligned) {
+  if (aligned) return column < size ? *reinterpret_cast<const Pair*>(row + column) : Pair();
+  return {column < size ? row[column] : 0.0f, column + 1 < size ? row[column + 1] : 0.0f};
+}
+template <class M>
+TENET_GPU void store_pair(float* row, int column, int size, bool aligned, const Pair& value) {
+  if (aligned) {
+    if (column < size) *reinterpret_cast<Pair*>(row + column) = value;
+    return;
+  }
+  if (column < size) row[column] = value.low;
+  if (column + 1 < size) row[column + 1] = value.high;
+}
+/// The same, rounded to T.
+template <class M, class T>
+TENET_GPU void store_pair(T* row, int column, int size, bool aligned, const Pair& value) {
+  if (aligned) {
+    if (column < size) {
+      *reinterpret_cast<uint32_t*>(row + column) = M::template pack<T>(value.low, value.high);
+    }
+    return;
+  }
+  if (column < size) row[column] = T(value.low);
+  if (column + 1 < size) row[column + 1] = T(value.high);
+}
+
 /// Which weights of this thread's rows, at positions `own`, and a run's places, at `tokens`, dropout
 /// keeps: bit n * 4 + e. A loop, for the sake of registers.
 template <class M, class T>

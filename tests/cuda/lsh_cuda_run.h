@@ -197,11 +197,6 @@ struct Tiles {
   }
   template <class T>
   static void step(kernels::StepTask<T> t) {
-    std::vector<float> factor(t.heads * t.R * t.room, NAN);
-    std::vector<uint8_t> finite(factor.size(), 0);
-    t.factor = factor.data(), t.finite = finite.data();
-    warps<float>(t.heads * t.R * t.room, 0, t.size,
-                 [&](void*) { kernels::step_facts<EmulatedGpu>(t); });
     t.aligned = aligned(t.q, t.size) && aligned(t.k, t.size) && aligned(t.v, t.size);
     EmulatedGpu::run(t.heads, 32, kernels::TileSoftmax<EmulatedGpu, T, W>::bytes(1),
                      [&](void* shared) { kernels::tile_step<EmulatedGpu, T, W>(t, shared); });
@@ -292,6 +287,10 @@ void compare_step(Run<T>& run) {
               seen.begin() + list * t.room + (std::ssize(members) - count) % kernels::kBucketRun);
   }
   t.seen = seen.data();
+  std::vector<Compute<T>> factor(seen.size(), NAN);
+  std::vector<uint8_t> finite(seen.size(), 0);
+  t.factor = factor.data(), t.finite = finite.data();
+  warps<T>(std::ssize(seen), 0, t.size, [&](void*) { kernels::step_facts<EmulatedGpu>(t); });
   K::step(t);
   for (int64_t head = 0; head < t.heads; ++head) {
     const T *a = y.at(head / s.H, head % s.H, 0), *b = run.y.at(head / s.H, head % s.H, s.L - 1);
