@@ -49,7 +49,7 @@ __global__ void check_index(const int64_t* index, int64_t count, int64_t n, int6
 
 void check_index_cuda(View index, int64_t n, int64_t ignored, const char* op) {
   if (index.numel() == 0) return;
-  const FaultFacts facts{.op = kept_name(op), .numbers = {n}};
+  const FaultFacts facts{.op = kept_name(op), .numbers = {n}, .shape = {}};
   launch(op, &check_index, grid_for(index.numel(), 1024), 256, 0, index.as<const int64_t>(),
          index.numel(), n, ignored, expect_faults(facts, &say_index));
 }
@@ -91,8 +91,8 @@ void gather_rows_cuda(View y, View x, View index) {
   if (y.numel() == 0 || x.shape[1] == 0) return;
   const int64_t item = itemsize(x.dtype), inner = y.shape[2];
   const bool whole = x.strides[2] == 1 || inner == 1;
-  const int64_t bytes = whole ? common_word({inner * item, x.strides[0] * item,
-                                             x.strides[1] * item, address(x), address(y)})
+  const int64_t bytes = whole ? common_word({inner * item, x.strides[0] * item, x.strides[1] * item,
+                                             address(x), address(y)})
                               : item;
   dispatch_word(bytes, [&]<class Word>() {
     const auto words = [&](int64_t elements) { return elements * item / int64_t{sizeof(Word)}; };
@@ -118,9 +118,12 @@ void gather_cuda(View y, View x, View index) {
   starts.shape = y.shape;
   starts.strides[starts.dim() - 1] = 0;
   dispatch_word(itemsize(x.dtype), [&]<class Word>() {
-    const GatherTask<Word> task{y.numel(),          Indexing<3>(y.shape, {y, starts, index}),
-                                n,                  step,
-                                y.as<Word>(),       x.as<const Word>(),
+    const GatherTask<Word> task{y.numel(),
+                                Indexing<3>(y.shape, {y, starts, index}),
+                                n,
+                                step,
+                                y.as<Word>(),
+                                x.as<const Word>(),
                                 index.as<const int64_t>()};
     launch_task("gather", task, task.grid(), task.most_threads);
   });
@@ -197,10 +200,10 @@ void scatter_add_cuda(View x, View index, View src) {
                            src.strides.back()};
   dispatch(NumberTypes(), x.dtype, "scatter_add", [&]<class T>() {
     if (lines.length > short_line) return scatter_sorted<T>(lines, x, index, src);
-    launch_strided("scatter_add",
-                   ScatterShortTask<T>{lines, x.as<T>(), index.as<const int64_t>(),
-                                       src.as<const T>()},
-                   lines.lines);
+    launch_strided(
+        "scatter_add",
+        ScatterShortTask<T>{lines, x.as<T>(), index.as<const int64_t>(), src.as<const T>()},
+        lines.lines);
   });
 }
 

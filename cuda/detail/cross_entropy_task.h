@@ -83,7 +83,8 @@ struct CrossEntropyBackwardTask {
     const auto read = [&](int64_t i) { return static_cast<C>(from[i]); };
     const bool ignored = mine.exists() && targets[row] == ignore_index;
     RowLevel<C> level{0, mine.exists() ? static_cast<double>(lse[row]) : 0};
-    const bool anew = !ignored && !(level.rest < large_level && level.rest > -large_level);
+    const double known = level.rest;
+    const bool anew = !ignored && !(known < large_level && known > -large_level);
     RowThread<C, Thread> again = mine;
     if (!anew) again.sit_out();
     const RowLevel<C> exact = level_of<C>(again, false, read);

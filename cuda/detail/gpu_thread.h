@@ -52,6 +52,14 @@ struct GpuThread {
     return value;
 #endif
   }
+  /// Puts `value` at `place` and gives what was there, as one step among all threads.
+  TENET_HD int32_t exchange([[maybe_unused]] int32_t* place, int32_t value) const {
+#if defined(__CUDA_ARCH__)
+    return atomicExch(place, value);
+#else
+    return value;
+#endif
+  }
 };
 
 }  // namespace tenet::cuda

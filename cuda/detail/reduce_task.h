@@ -86,8 +86,7 @@ struct ReduceFewTask {
     }
     const auto lane =
         fold<reduce_lanes / 2>(lanes, [&](auto a, auto b) { return f.combine(a, b); });
-    y[at.at[1]] =
-        Out(static_cast<Compute<Out>>(f.finish(f.join(f.start(), lane), sizes.elements)));
+    y[at.at[1]] = Out(static_cast<Compute<Out>>(f.finish(f.join(f.start(), lane), sizes.elements)));
   }
 };
 
@@ -172,8 +171,7 @@ struct ReduceTask {
     const F f = make(place.output);
     Lane lanes[reduce_lanes];
     for (int k = 0; k < reduce_lanes; ++k) lanes[k] = of_unit[k * (units + 1)];
-    const Lane sum =
-        fold<reduce_lanes / 2>(lanes, [&](Lane a, Lane b) { return f.combine(a, b); });
+    const Lane sum = fold<reduce_lanes / 2>(lanes, [&](Lane a, Lane b) { return f.combine(a, b); });
     if (parts) {
       parts[place.block * sizes.outputs + place.output] = sum;
     } else {

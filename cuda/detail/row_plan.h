@@ -43,8 +43,7 @@ struct RowPlan {
     RowPlan plan = uncached(rows, size);
     plan.kept = kept;
     if (size > plan.sweep()) return plan;
-    plan.cell_stride =
-        plan.units > 1 ? plan.units * (block + skew) : (size + 15) / 32 * 32 + skew;
+    plan.cell_stride = plan.units > 1 ? plan.units * (block + skew) : (size + 15) / 32 * 32 + skew;
     plan.cached = true;
     const int least = plan.units == 1 ? 2 : 1;  // whole warps
     while (plan.shared_bytes<C>() > cache_bytes && plan.together > least) plan.together /= 2;

@@ -40,8 +40,8 @@ struct SoftmaxTask {
     });
     if constexpr (logarithm) {
       const C level = total == 0 ? C(0) : static_cast<C>(std::log(total));
-      mine.each_of_row(
-          kept, [&](int64_t i, C value) { to[i * step_y] = T((value - shift) - level); });
+      mine.each_of_row(kept,
+                       [&](int64_t i, C value) { to[i * step_y] = T((value - shift) - level); });
     } else {
       const C scale = total == 0 ? C(0) : static_cast<C>(1 / total);
       mine.each_of_row(kept, [&](int64_t i, C value) {
@@ -56,7 +56,7 @@ template <class T, bool logarithm>
 struct SoftmaxBackwardTask {
   using C = Compute<T>;
   static constexpr int most_threads = RowPlan::most_threads;
-  RowPlan plan;  // keeps y and dy
+  RowPlan plan;        // keeps y and dy
   Indexing<3> starts;  // of the rows of dx, y and dy
   int64_t step_dx, step_y, step_dy;
   T* dx;
@@ -87,9 +87,8 @@ struct SoftmaxBackwardTask {
       return cached ? Pair{mine.cell(i, 0), mine.cell(i, 1)} : read(i);
     };
     mine.each_of_row(again, [&](int64_t i, const Pair& value) {
-      to[i * step_dx] =
-          T(logarithm ? tenet::detail::fused(-math::exp(value.y), total, value.dy)
-                      : value.y * (value.dy - total));
+      to[i * step_dx] = T(logarithm ? tenet::detail::fused(-math::exp(value.y), total, value.dy)
+                                    : value.y * (value.dy - total));
     });
   }
 };

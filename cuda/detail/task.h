@@ -10,8 +10,8 @@ namespace tenet::cuda {
 template <class Task>
 __global__ void __launch_bounds__(Task::most_threads) run_task(const __grid_constant__ Task task) {
   extern __shared__ __align__(16) unsigned char shared[];
-  task(GpuThread{blockIdx.x, gridDim.x, static_cast<int>(threadIdx.x),
-                 static_cast<int>(blockDim.x), shared});
+  task(GpuThread{blockIdx.x, gridDim.x, static_cast<int>(threadIdx.x), static_cast<int>(blockDim.x),
+                 shared});
 }
 
 template <class Task>

@@ -28,7 +28,8 @@ void check(int64_t rows, int64_t classes, double scale = 1) {
   const Tensor logits = mul(randn({rows, classes}, generator), scale).to(dtype_of<T>);
   const Tensor targets = randint({rows}, 0, classes, generator);
   const TensorOptions wide{dtype_of<C>, Device::cpu()};
-  const Tensor loss = empty({rows}, wide), lse = empty({rows}, wide), dloss = randn({rows}, generator).to(dtype_of<C>);
+  const Tensor loss = empty({rows}, wide), lse = empty({rows}, wide),
+               dloss = randn({rows}, generator).to(dtype_of<C>);
   const Tensor dx = empty_like(logits);
   detail::cross_entropy_kernel(Device::cpu(), view(loss), view(lse), view(logits), view(targets),
                                ignored);
@@ -66,7 +67,7 @@ TEST_CASE("cross_entropy on the GPU reads nothing through a target outside the c
   const std::vector<float> logits{1, 2, 3};
   const int64_t target = 1000000000000;
   float loss = -1, lse = -1;
-  run_rows(cuda::CrossEntropyTask<float>{cuda::RowPlan::of<float>(1, 3), &loss, &lse,
-                                         logits.data(), &target, -100});
+  run_rows(cuda::CrossEntropyTask<float>{cuda::RowPlan::of<float>(1, 3), &loss, &lse, logits.data(),
+                                         &target, -100});
   CHECK(loss == 0);
 }

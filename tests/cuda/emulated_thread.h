@@ -10,6 +10,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace tenet::test {
@@ -124,6 +125,7 @@ struct EmulatedThread {
   V first(V value) const {
     return from(value, thread - thread % cuda::kLanes);
   }
+  int32_t exchange(int32_t* place, int32_t value) const { return std::exchange(*place, value); }
 
  private:
   template <class V>

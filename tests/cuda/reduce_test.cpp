@@ -22,8 +22,8 @@ void reduce_emulated(const View& y, const View& x, bool many) {
   }
   using Task = cuda::ReduceTask<F, Make, Out, T>;
   std::vector<typename F::Lane> parts(static_cast<size_t>(sizes.outputs * sizes.blocks));
-  const Task task{sizes, x.as<const T>(), y.as<Out>(), sizes.blocks == 1 ? nullptr : parts.data(),
-                  {}};
+  const Task task{
+      sizes, x.as<const T>(), y.as<Out>(), sizes.blocks == 1 ? nullptr : parts.data(), {}};
   emulate(task, task.grid(), Task::most_threads, Task::shared_bytes);
   if (sizes.blocks == 1) return;
   for (const int width : {1, 32}) {

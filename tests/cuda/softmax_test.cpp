@@ -29,10 +29,9 @@ Tensor forward(const Tensor& input) {
   const Tensor y = empty_like(input);
   const View to = view(y), x = view(input);
   const Shape rows = rows_of(to);
-  run(cuda::SoftmaxTask<T, logarithm>{
-      cuda::RowPlan::of<Compute<T>>(rows.numel(), x.shape.back()),
-      cuda::Indexing<2>(rows, {to, x}), to.strides.back(), x.strides.back(), to.as<T>(),
-      x.as<const T>()});
+  run(cuda::SoftmaxTask<T, logarithm>{cuda::RowPlan::of<Compute<T>>(rows.numel(), x.shape.back()),
+                                      cuda::Indexing<2>(rows, {to, x}), to.strides.back(),
+                                      x.strides.back(), to.as<T>(), x.as<const T>()});
   return y;
 }
 
@@ -43,8 +42,8 @@ Tensor backward(const Tensor& output, const Tensor& gradient) {
   const Shape rows = rows_of(y);
   run(cuda::SoftmaxBackwardTask<T, logarithm>{
       cuda::RowPlan::of<Compute<T>>(rows.numel(), y.shape.back(), 2),
-      cuda::Indexing<3>(rows, {to, y, dy}), to.strides.back(), y.strides.back(),
-      dy.strides.back(), to.as<T>(), y.as<const T>(), dy.as<const T>()});
+      cuda::Indexing<3>(rows, {to, y, dy}), to.strides.back(), y.strides.back(), dy.strides.back(),
+      to.as<T>(), y.as<const T>(), dy.as<const T>()});
   return dx;
 }
 
