@@ -44,7 +44,7 @@ struct CrossEntropyTask {
 
   template <class Thread>
   TENET_HD void operator()(const Thread& thread) const {
-    const RowThread<C, Thread> mine(plan, thread);
+    const RowThread<T, Thread> mine(plan, thread);
     const T* const from = logits + mine.row() * plan.size;
     const auto [shift, level] =
         level_of<C>(mine, plan.cached, [&](int64_t i) { return static_cast<C>(from[i]); });
@@ -76,7 +76,7 @@ struct CrossEntropyBackwardTask {
 
   template <class Thread>
   TENET_HD void operator()(const Thread& thread) const {
-    const RowThread<C, Thread> mine(plan, thread);
+    const RowThread<T, Thread> mine(plan, thread);
     const int64_t row = mine.row();
     const T* const from = logits + row * plan.size;
     T* const to = dlogits + row * plan.size;
@@ -85,7 +85,7 @@ struct CrossEntropyBackwardTask {
     RowLevel<C> level{0, mine.exists() ? static_cast<double>(lse[row]) : 0};
     const double known = level.rest;
     const bool anew = !ignored && !(known < large_level && known > -large_level);
-    RowThread<C, Thread> again = mine;
+    RowThread<T, Thread> again = mine;
     if (!anew) again.sit_out();
     const RowLevel<C> exact = level_of<C>(again, false, read);
     if (anew) level = exact;

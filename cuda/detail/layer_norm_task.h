@@ -23,7 +23,7 @@ struct LayerNormTask {
 
   template <class Thread>
   TENET_HD void operator()(const Thread& thread) const {
-    const RowThread<C, Thread> mine(plan, thread);
+    const RowThread<T, Thread> mine(plan, thread);
     const T* const from = x + mine.row() * plan.size;
     T* const to = y + mine.row() * plan.size;
     const auto size = static_cast<double>(plan.size);
@@ -68,7 +68,7 @@ struct LayerNormBackwardTask {
 
   template <class Thread>
   TENET_HD void operator()(const Thread& thread) const {
-    const RowThread<C, Thread> mine(plan, thread);
+    const RowThread<T, Thread> mine(plan, thread);
     const int64_t first = mine.row() * plan.size;
     const C center = mine.exists() ? mean[mine.row()] : C(0);
     const C r = mine.exists() ? rstd[mine.row()] : C(0);

@@ -1,4 +1,4 @@
-/// The GPU side of max, min and their places.
+/// The GPU side of max and min.
 #include <tenet/cuda/detail/reduce.h>
 #include <tenet/ops/reduce.h>
 
@@ -14,18 +14,9 @@ void extreme_cuda(View y, View x) {
            [&]<class T>() { reduce_into<Extreme<largest, T>, T, T>(op, y, x); });
 }
 
-template <bool largest>
-void extreme_place_cuda(View y, View x) {
-  constexpr const char* op = largest ? "argmax" : "argmin";
-  dispatch(AllTypes(), x.dtype, op,
-           [&]<class T>() { reduce_into<ExtremePlace<largest, T>, int64_t, T>(op, y, x); });
-}
-
 constexpr auto cuda = Device::Kind::cuda;
-const bool filled = max_kernel.fill(cuda, &extreme_cuda<true>) &&
-                    min_kernel.fill(cuda, &extreme_cuda<false>) &&
-                    argmax_kernel.fill(cuda, &extreme_place_cuda<true>) &&
-                    argmin_kernel.fill(cuda, &extreme_place_cuda<false>);
+const bool filled =
+    max_kernel.fill(cuda, &extreme_cuda<true>) && min_kernel.fill(cuda, &extreme_cuda<false>);
 
 }  // namespace
 }  // namespace tenet::cuda

@@ -149,7 +149,7 @@ struct ReduceTask {
   /// Every 16th element from `i` on, several loads at a time.
   template <class Load>
   TENET_HD static Lane walk(const F& f, int64_t i, int64_t end, const Load& load) {
-    constexpr int many = 8;
+    constexpr int many = sizeof(T) == 2 ? 16 : 8;
     Lane sum = f.init();
     for (; i + (many - 1) * reduce_lanes < end; i += many * reduce_lanes) {
       T some[many];

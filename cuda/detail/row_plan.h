@@ -6,6 +6,7 @@
 /// there is room.
 #pragma once
 
+#include <tenet/core/dtype.h>
 #include <tenet/cuda/detail/gpu_thread.h>
 #include <tenet/ops/detail/reduce.h>
 
@@ -62,10 +63,14 @@ struct RowPlan {
   }
 };
 
-/// One thread's part of a row.
-template <class C, class Thread>
+/// One thread's part of a row of T.
+template <class T, class Thread>
 class RowThread {
  public:
+  using C = Compute<T>;
+  /// Loads that are under way at a time.
+  static constexpr int many = sizeof(T) == 2 ? 16 : 8;
+
   TENET_HD RowThread(const RowPlan& plan, const Thread& thread)
       : plan_(plan), thread_(thread), lane_(thread.thread % kLanes) {
     const int number = thread.thread / kLanes;
@@ -95,7 +100,6 @@ class RowThread {
   /// several loads at a time. load() must not read what use() writes of other elements.
   template <class Load, class Use>
   TENET_HD void each(int64_t begin, const Load& load, const Use& use) const {
-    constexpr int many = 8;
     const int64_t first = begin + unit_ * RowPlan::block, left = exists_ ? plan_.size - first : 0;
     const int end = left < RowPlan::block ? static_cast<int>(left) : RowPlan::block;
     for (int j = lane_; j < end; j += many * kLanes) {

@@ -22,7 +22,7 @@ struct SoftmaxTask {
 
   template <class Thread>
   TENET_HD void operator()(const Thread& thread) const {
-    const RowThread<C, Thread> mine(plan, thread);
+    const RowThread<T, Thread> mine(plan, thread);
     const auto at = starts.places(mine.exists() ? mine.row() : 0);
     const T* const from = x + at.at[1];
     T* const to = y + at.at[0];
@@ -68,7 +68,7 @@ struct SoftmaxBackwardTask {
 
   template <class Thread>
   TENET_HD void operator()(const Thread& thread) const {
-    const RowThread<C, Thread> mine(plan, thread);
+    const RowThread<T, Thread> mine(plan, thread);
     const auto at = starts.places(mine.exists() ? mine.row() : 0);
     const T *const p = y + at.at[1], *const g = dy + at.at[2];
     T* const to = dx + at.at[0];

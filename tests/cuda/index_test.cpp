@@ -27,7 +27,7 @@ Tensor places(const Shape& shape, int64_t n) {
 
 /// As the radix sort does: stable.
 template <class Key>
-void sort(std::vector<Key>& keys, std::vector<uint32_t>& numbers) {
+void sort_pairs(std::vector<Key>& keys, std::vector<uint32_t>& numbers) {
   std::vector<size_t> order(keys.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(),
@@ -67,7 +67,7 @@ void check_add_rows(int64_t outer, int64_t n, int64_t inner, const Tensor& src) 
   std::vector<uint32_t> keys(count), order(count), begin(static_cast<size_t>(n)), end = begin;
   emulate(cuda::NumberRowsTask{m, n, view(index).as<const int64_t>(), keys.data(), order.data()}, 2,
           256);
-  sort(keys, order);
+  sort_pairs(keys, order);
   emulate(cuda::BoundsTask{m, keys.data(), begin.data(), end.data()}, 2, 256);
   const View to = view(x2), from = view(src);
   const cuda::AddRowsTask<float> task{x2.numel(),
@@ -117,7 +117,7 @@ void check_scatter(const Tensor& src, const Tensor& index, int64_t n) {
       std::vector<uint32_t> order(keys.size());
       emulate(cuda::NumberEntriesTask{lines, first, count, indices, keys.data(), order.data()}, 2,
               256);
-      sort(keys, order);
+      sort_pairs(keys, order);
       emulate(cuda::ScatterSortedTask<float>{lines, first, count, keys.data(), order.data(),
                                              view(y).as<float>(), from.as<const float>()},
               2, 128);
