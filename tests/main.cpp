@@ -1,5 +1,6 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
+#include <stand_in_gpu.h>
 
 namespace {
 
@@ -28,6 +29,7 @@ constexpr int nothing_ran = 77;  // ctest shows this exit status as skipped
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (tenet::test::wants_stand_in_gpu()) tenet::test::install_stand_in_gpu();
   doctest::Context context(argc, argv);
   const int status = context.run();
   if (context.shouldExit() || status != 0) return status;

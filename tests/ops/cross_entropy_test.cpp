@@ -118,12 +118,13 @@ TEST_CASE("op table: cross_entropy with class weights and label smoothing") {
   row.inputs = {{.shape = {2, 3, 5}, .low = -3, .high = 3},
                 target_input({2, 3}, {0, 4, -100, 2, 2, 1})};
   row.function = [](const Tensors& a) {
+    const Tensor w = weight.to(a[0].device());
     return Tensors{
-        cross_entropy(a[0], a[1], {.weight = weight}),
+        cross_entropy(a[0], a[1], {.weight = w}),
         cross_entropy(a[0], a[1], {.label_smoothing = 0.1}),
-        cross_entropy(a[0], a[1], {.weight = weight, .label_smoothing = 0.3}),
+        cross_entropy(a[0], a[1], {.weight = w, .label_smoothing = 0.3}),
         cross_entropy(a[0], a[1],
-                      {.reduction = Reduction::none, .weight = weight, .label_smoothing = 0.3}),
+                      {.reduction = Reduction::none, .weight = w, .label_smoothing = 0.3}),
         cross_entropy(a[0], a[1], {.reduction = Reduction::sum, .label_smoothing = 1})};
   };
   // Each row's loss is that of the distribution with 1 - s at the target and s / V everywhere.

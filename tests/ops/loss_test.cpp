@@ -103,8 +103,9 @@ TEST_CASE("op table: binary_cross_entropy_with_logits") {
   row = elementwise(
       row,
       [](const Tensor& x, const Tensor& t, Reduction r) {
+        const Tensor p = positives().to(x.device());
         return binary_cross_entropy_with_logits(
-            x, t, {.weight = positives() * 0.5, .pos_weight = positives(), .reduction = r});
+            x, t, {.weight = p * 0.5, .pos_weight = p, .reduction = r});
       },
       [](double, double) { return 0.0; });
   row.reference = [](const Arrays& x) {
@@ -182,7 +183,7 @@ TEST_CASE("op table: nll_loss") {
   row.function = [](const Tensors& x) {
     return Tensors{nll_loss(x[0], x[1]), nll_loss(x[0], x[1], {.reduction = Reduction::sum}),
                    nll_loss(x[0], x[1], {.reduction = Reduction::none}),
-                   nll_loss(x[0], x[1], {.weight = weight})};
+                   nll_loss(x[0], x[1], {.weight = weight.to(x[0].device())})};
   };
   row.reference = [](const Arrays& x) {
     const std::vector<double> w = weight.to_vector<double>();

@@ -215,36 +215,69 @@ void check_walks(const OpCase& row) {
   }
 }
 
-void check_cuda(const OpCase& row) {
-  if (!has_cuda() || row.inputs.empty()) return;
-  const auto results = [&](Device device) {
-    Tensors xs = make_inputs(row, own_shapes(row), DType::f32), leaves;
-    for (size_t i = 0; i < xs.size(); ++i) {
-      xs[i] = xs[i].to(device);
-      if (!row.differentiable || !row.inputs[i].differentiable || !is_real(xs[i].dtype())) continue;
-      leaves.push_back(xs[i].set_requires_grad(true));
-    }
-    const Tensors ys = row.function(xs);
-    Tensors all, roots, dy;
-    for (const Tensor& y : ys) {
-      all.push_back(y.detach().to(Device::cpu()));
-      if (!y.requires_grad()) continue;
-      roots.push_back(y);
-      dy.push_back(random_leaf(y.shape(), 5).detach().to(grad_dtype(y.dtype())).to(device));
-    }
-    if (roots.empty()) return all;
-    for (const Tensor& dx : grad(roots, leaves, {.dy = dy, .allow_unused = true})) {
-      if (dx.defined()) all.push_back(dx.to(Device::cpu()));
-    }
-    return all;
-  };
-  const Tensors cpu = results(Device::cpu()), cuda = results(Device::cuda());
-  REQUIRE(cpu.size() == cuda.size());
-  for (size_t i = 0; i < cpu.size(); ++i) {
-    compare(fmt::format("{} on CUDA, result {}", row.op, i), cuda[i],
-            {cpu[i].shape(), cpu[i].to_vector<double>()}, row.cuda_tolerance);
+/// The error that a result on the GPU may have beside the CPU's: two units in the last place of the
+/// half types; what is no float is the same.
+double cuda_tolerance_of(const OpCase& row, DType type) {
+  const double times = row.cuda_tolerance / 1e-5;
+  switch (type) {
+    case DType::f32:
+      return 1e-5 * times;
+    case DType::f64:
+      return 1e-11 * times;
+    case DType::bf16:
+      return 0x1p-6 * times;
+    case DType::f16:
+      return 0x1p-9 * times;
+    default:
+      return 0;
   }
-  ++counts.cuda;
+}
+
+/// Outputs and gradients of a row on `device`, brought back.
+Tensors results_on(Device device, const OpCase& row, const Tensors& inputs, bool strided) {
+  Tensors xs, leaves;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    Tensor x = inputs[i].to(device);
+    if (strided) x = strided_copy(x);
+    xs.push_back(x.detach());
+    if (!row.differentiable || !row.inputs[i].differentiable || !is_real(x.dtype())) continue;
+    leaves.push_back(xs.back().set_requires_grad(true));
+  }
+  const Tensors ys = row.function(xs);
+  Tensors all, roots, dy;
+  for (const Tensor& y : ys) {
+    CHECK(y.device() == device);
+    all.push_back(y.detach().to(Device::cpu()));
+    if (!y.requires_grad()) continue;
+    roots.push_back(y);
+    dy.push_back(random_leaf(y.shape(), 5).detach().to(grad_dtype(y.dtype())).to(device));
+  }
+  if (roots.empty()) return all;
+  for (const Tensor& dx : grad(roots, leaves, {.dy = dy, .allow_unused = true})) {
+    if (dx.defined()) all.push_back(dx.to(Device::cpu()));
+  }
+  return all;
+}
+
+/// The GPU's results beside the CPU's, and twice the same bits there.
+void check_cuda(const OpCase& row, const std::vector<Shape>& shapes, DType type,
+                const std::string& what) {
+  if (!has_cuda() || row.inputs.empty()) return;
+  const Tensors inputs = make_inputs(row, shapes, type);
+  for (const bool strided : {false, true}) {
+    const Tensors cpu = results_on(Device::cpu(), row, inputs, strided);
+    const Tensors cuda = results_on(Device::cuda(), row, inputs, strided);
+    REQUIRE(cpu.size() == cuda.size());
+    for (size_t i = 0; i < cpu.size(); ++i) {
+      CHECK(cuda[i].dtype() == cpu[i].dtype());
+      compare(fmt::format("{} on CUDA{}, result {}", what, strided ? ", strided inputs" : "", i),
+              cuda[i], {cpu[i].shape(), cpu[i].to_vector<double>()},
+              cuda_tolerance_of(row, cpu[i].dtype()));
+    }
+    INFO(what, ", twice on CUDA");
+    CHECK(same_bits(results_on(Device::cuda(), row, inputs, strided), cuda));
+    ++counts.cuda;
+  }
 }
 
 /// Values of the operands of one element, broadcast.
@@ -288,13 +321,14 @@ void run(const OpCase& row) {
     std::string what = row.op;
     for (const Shape& shape : shapes) what += " " + to_string(shape);
     for (const DType type : row.types) {
-      check_forward(row, make_inputs(row, shapes, type), type, fmt::format("{} {}", what, type));
+      const std::string typed = fmt::format("{} {}", what, type);
+      check_forward(row, make_inputs(row, shapes, type), type, typed);
+      check_cuda(row, shapes, type, typed);
     }
     if (row.differentiable) check_derivatives(row, shapes, what);
   }
   check_extremes(row);
   if (row.differentiable) check_walks(row);
-  check_cuda(row);
 }
 
 std::vector<double> real_extremes() {
@@ -329,18 +363,6 @@ OpReference each(std::function<double(double, double, double)> f) {
 Tensor random(Shape shape, uint64_t seed, DType dtype) {
   Generator generator(seed);
   return randn(std::move(shape), generator, {.dtype = dtype});
-}
-
-bool has_cuda() {
-  static const bool available = [] {
-    if (!detail::copy_kernel.filled(Device::Kind::cuda)) return false;
-    try {
-      return empty({1}, {.device = Device::cuda()}).defined();
-    } catch (const Error&) {
-      return false;
-    }
-  }();
-  return available;
 }
 
 }  // namespace tenet::test

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <compare.h>
+#include <device.h>
 #include <tenet/core/autograd.h>
 
 #include <functional>
@@ -115,8 +116,5 @@ OpReference each(std::function<double(double, double, double)> f);
 
 /// Normal numbers of a seed.
 Tensor random(Shape shape, uint64_t seed, DType dtype = DType::f32);
-
-/// Whether this build has CUDA kernels and the machine a device.
-bool has_cuda();
 
 }  // namespace tenet::test

@@ -11,7 +11,8 @@ namespace tenet::test {
 bool same_bits(const Tensor& a, const Tensor& b) {
   if (!a.defined() || !b.defined()) return a.defined() == b.defined();
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
-  const Tensor x = a.detach().contiguous(), y = b.detach().contiguous();
+  const Device host = Device::cpu();
+  const Tensor x = a.detach().to(host).contiguous(), y = b.detach().to(host).contiguous();
   const auto bytes = static_cast<size_t>(x.numel() * itemsize(x.dtype()));
   return bytes == 0 || std::memcmp(view(x).data, view(y).data, bytes) == 0;
 }

@@ -1,0 +1,193 @@
+/// Every kernel slot of the library; tests/checks/kernel_slots.sh compares with the headers.
+#include <stand_in_gpu.h>
+#include <tenet/core/detail/core_kernels.h>
+#include <tenet/ops/activation.h>
+#include <tenet/ops/arithmetic.h>
+#include <tenet/ops/attention/attention.h>
+#include <tenet/ops/attention/lsh_attention.h>
+#include <tenet/ops/batch_norm.h>
+#include <tenet/ops/conv2d.h>
+#include <tenet/ops/creation.h>
+#include <tenet/ops/cross_entropy.h>
+#include <tenet/ops/dropout.h>
+#include <tenet/ops/elementwise.h>
+#include <tenet/ops/index.h>
+#include <tenet/ops/inplace.h>
+#include <tenet/ops/layer_norm.h>
+#include <tenet/ops/matmul.h>
+#include <tenet/ops/pool2d.h>
+#include <tenet/ops/reduce.h>
+#include <tenet/ops/softmax.h>
+#include <tenet/ops/sort.h>
+#include <tenet/ops/stream.h>
+#include <tenet/ops/update/update.h>
+
+#include <cstring>
+
+namespace tenet::test::stand_in {
+namespace {
+
+using namespace tenet::detail;
+
+void check_place(const char* op, const View& view) {
+  if (view.data == nullptr || view.numel() == 0) return;
+  check(!view.device.is_cpu() && owns(view.data), "stand-in GPU: {} got a tensor on {}", op,
+        owns(view.data) ? "cpu" : "the host");
+}
+
+/// The tensors of what kernels take.
+template <class Visit>
+void each(const View& v, Visit visit) {
+  visit(v);
+}
+template <class Visit>
+void each(const LayerNormForward& a, Visit visit) {
+  for (const View& v : {a.y, a.mean, a.rstd, a.x, a.weight, a.bias}) visit(v);
+}
+template <class Visit>
+void each(const LayerNormBackward& a, Visit visit) {
+  for (const View& v : {a.dx, a.dweight, a.dbias, a.dy, a.x, a.mean, a.rstd, a.weight}) visit(v);
+}
+template <class Visit>
+void each(const ChannelNorm& a, Visit visit) {
+  for (const View& v : {a.y, a.x, a.mean, a.variance, a.weight, a.bias}) visit(v);
+}
+template <class Visit>
+void each(const BatchNormBackward& a, Visit visit) {
+  for (const View& v : {a.dx, a.dweight, a.dbias, a.dy, a.x, a.mean, a.variance, a.weight})
+    visit(v);
+}
+template <class Visit>
+void each(const AttentionForward& a, Visit visit) {
+  for (const View& v : {a.y, a.log_sum, a.q, a.k, a.v, a.mask}) visit(v);
+}
+template <class Visit>
+void each(const AttentionBackward& a, Visit visit) {
+  for (const View& v : {a.dq, a.dk, a.dv, a.y, a.dy, a.log_sum, a.q, a.k, a.v, a.mask}) visit(v);
+}
+template <class Visit>
+void each(const LshSort& a, Visit visit) {
+  for (const View& v : {a.order, a.bucket, a.mask}) visit(v);
+}
+template <class Visit>
+void each(const LshForward& a, Visit visit) {
+  for (const View& v : {a.y, a.log_sum, a.qk, a.v, a.order, a.mask}) visit(v);
+}
+template <class Visit>
+void each(const LshStep& a, Visit visit) {
+  for (const View& v : {a.y, a.q, a.own, a.k, a.v, a.seen}) visit(v);
+}
+template <class Visit>
+void each(const LshBackward& a, Visit visit) {
+  for (const View& v : {a.dqk, a.dv, a.y, a.dy, a.log_sum, a.qk, a.v, a.order, a.mask}) visit(v);
+}
+template <class Visit>
+void each(const SgdTensor& a, Visit visit) {
+  for (const View& v : {a.w, a.dw, a.momentum}) visit(v);
+}
+template <class Visit>
+void each(const AdamTensor& a, Visit visit) {
+  for (const View& v : {a.w, a.dw, a.first, a.second}) visit(v);
+}
+template <class Visit>
+void each(const RmsPropTensor& a, Visit visit) {
+  for (const View& v : {a.w, a.dw, a.square, a.mean, a.momentum}) visit(v);
+}
+template <class Visit>
+void each(const AdafactorTensor& a, Visit visit) {
+  for (const View& v : {a.w, a.dw, a.row, a.column, a.momentum}) visit(v);
+}
+template <class T, class Visit>
+void each(const std::vector<T>& all, Visit visit) {
+  if constexpr (!std::is_arithmetic_v<T>) {
+    for (const T& one : all) each(one, visit);
+  }
+}
+
+template <class T>
+void check_argument(const char* op, const T& argument) {
+  const auto visit = [op](const View& view) { check_place(op, view); };
+  if constexpr (requires { each(argument, visit); }) each(argument, visit);
+}
+
+/// The CPU's kernel of a slot, on memory that is open for so long.
+template <auto& kernel, class Slot = std::remove_cvref_t<decltype(kernel)>>
+struct OnCpu;
+template <auto& kernel, class... Args>
+struct OnCpu<kernel, Kernel<void(Args...)>> {
+  static void run(Args... args) {
+    (check_argument(kernel.name(), args), ...);
+    const Open open;
+    kernel(Device::cpu(), static_cast<Args&&>(args)...);
+  }
+};
+
+template <auto&... kernels>
+int fill() {
+  return (0 + ... + (kernels.fill(Device::Kind::cuda, &OnCpu<kernels>::run) ? 1 : 0));
+}
+template <class... F>
+int fill_unary(TypeList<F...>) {
+  return fill<unary_kernel<F>...>();
+}
+template <class... F>
+int fill_unary_backward(TypeList<F...>) {
+  const auto one = []<class G>() {
+    if constexpr (G::saves == functor::Saves::nothing)
+      return 0;
+    else
+      return fill<unary_backward_kernel<G>>();
+  };
+  return (0 + ... + one.template operator()<F>());
+}
+template <class... F>
+int fill_binary(TypeList<F...>) {
+  return fill<binary_kernel<F>...>();
+}
+template <class... F>
+int fill_binary_backward(TypeList<F...>) {
+  return fill<binary_backward_kernel<F>...>();
+}
+
+/// Between the host's memory and the stand-in's; one side is open to all.
+void transfer(View to, View from) {
+  check(to.dtype == from.dtype, "transfer: {} to {} between devices", from.dtype, to.dtype);
+  const auto bytes = static_cast<size_t>(to.numel() * itemsize(to.dtype));
+  if (bytes == 0) return;
+  check(to.device.is_cpu() != from.device.is_cpu() && to.device.is_cpu() != owns(to.data) &&
+            from.device.is_cpu() != owns(from.data),
+        "stand-in GPU: transfer from {} to {} of memory that is elsewhere", from.device, to.device);
+  const Open open;
+  std::memcpy(to.data, from.data, bytes);
+}
+
+int fill_families() {
+  const auto unary = [](auto list) { return fill_unary(list) + fill_unary_backward(list); };
+  return unary(UnaryFunctors()) + unary(ScalarFunctors()) + unary(ActivationFunctors()) +
+         fill_binary(BinaryFunctors()) + fill_binary_backward(BinaryBackwardFunctors());
+}
+
+}  // namespace
+
+int fill_slots() {
+  return (transfer_kernel.fill(Device::Kind::cuda, &transfer) ? 1 : 0) + fill_families() +
+         fill<copy_kernel, fill_kernel, accumulate_kernel, sum_to_kernel>() +
+         fill<where_kernel, arange_kernel, rand_kernel, randn_kernel, randint_kernel,
+              bernoulli_kernel, dropout_kernel, add_scaled_kernel, matmul_kernel>() +
+         fill<sum_kernel, mean_kernel, norm_kernel, logsumexp_kernel, max_kernel, min_kernel,
+              argmax_kernel, argmin_kernel, var_kernel, cumsum_kernel, argsort_kernel>() +
+         fill<softmax_kernel, log_softmax_kernel, softmax_backward_kernel,
+              log_softmax_backward_kernel, layer_norm_kernel, layer_norm_backward_kernel,
+              channel_statistics_kernel, channel_norm_kernel, batch_norm_backward_kernel>() +
+         fill<check_index_kernel, gather_rows_kernel, add_rows_kernel, gather_kernel,
+              scatter_add_kernel, cross_entropy_kernel, cross_entropy_backward_kernel>() +
+         fill<encode_kernel, decode_kernel, coupling_add_kernel, coupling_sub_kernel>() +
+         fill<conv2d_kernel, conv2d_input_kernel, conv2d_weight_kernel, max_pool2d_kernel,
+              pick_kernel, unpick_kernel, avg_pool2d_kernel, avg_unpool2d_kernel>() +
+         fill<attention_kernel, attention_backward_kernel, lsh_hash_kernel, lsh_sort_kernel,
+              lsh_attention_kernel, lsh_step_kernel, lsh_attention_backward_kernel>() +
+         fill<sgd_update_kernel, adam_update_kernel, rmsprop_update_kernel, adafactor_update_kernel,
+              square_sum_kernel, scale_kernel>();
+}
+
+}  // namespace tenet::test::stand_in
