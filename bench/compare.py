@@ -23,7 +23,8 @@ def total_memory():
 
 def parse():
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--only", default=",".join(PARTS), help="parts, with commas between: " + ", ".join(PARTS))
+    flags.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: the parts of a GPU (gpu-...)")
+    flags.add_argument("--only", help="parts, with commas between: " + ", ".join(PARTS))
     flags.add_argument("--repeats", type=int, default=5, help="measurements of each case (default 5)")
     flags.add_argument("--quick", action="store_true", help="short lengths, one repetition: does everything run?")
     flags.add_argument("--continue", dest="keep", action="store_true",
@@ -39,10 +40,13 @@ def parse():
     flags.add_argument("--minutes", type=float, default=30, help="of training in the part learning (default 30)")
     flags.add_argument("--text", type=pathlib.Path, help="file for the part learning (default: the source tree)")
     options = flags.parse_args()
-    options.parts = options.only.split(",")
+    mine = [name for name in PARTS if name.startswith("gpu-") == (options.device == "cuda")]
+    options.parts = options.only.split(",") if options.only else mine
     for name in options.parts:
         if name not in PARTS:
             flags.error(f"unknown part '{name}'; parts are {', '.join(PARTS)}")
+        if name not in mine:
+            flags.error(f"part '{name}' is not one of --device {options.device}; those are {', '.join(mine)}")
     if options.quick:
         options.repeats, options.minutes = 1, min(options.minutes, 0.2)
     options.memory_limit = int(options.memory_limit * 1e9)
@@ -64,6 +68,10 @@ def processor():
     return platform.machine()
 
 
+def gpu_name():
+    return output_of("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader") or "no GPU"
+
+
 def versions(python):
     names = ("torch", "transformers", "reformer-pytorch", "numpy")
     program = "import sys; from importlib.metadata import version\nfor name in sys.argv[1:]: print(name, version(name))"
@@ -76,6 +84,7 @@ def header(options, results):
     commit = output_of("git", "-C", str(ROOT), "describe", "--always", "--dirty")
     return "\n".join([
         f"{datetime.date.today()}, Tenet {commit}; {versions(options.python)}.",
+        *([f"{gpu_name()}."] if options.device == "cuda" else []),
         f"{processor()}, {options.threads} threads, {total_memory() / 1e9:.0f} GB. Other processes' share of the "
         f"machine during a measurement: {busy}.",
         f"Each figure: median (smallest-largest) of up to {options.repeats} measurements.", ""])

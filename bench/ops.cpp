@@ -3,7 +3,7 @@
 ///
 /// forward: the call with its node, and the end of its result. backward: the walk alone, each on a
 /// fresh graph, into leaves without gradients. Sizes are about 1 K (small), 256 K (cache) and 16 M
-/// (large) numbers.
+/// (large) numbers. With --device cuda, calls are timed 16 at a time until the last of them is done.
 #include <benchmark/benchmark.h>
 
 #include <tenet/core/autograd.h>
@@ -27,6 +27,7 @@
 
 #include <chrono>
 #include <functional>
+#include <string_view>
 
 namespace {
 
@@ -39,39 +40,70 @@ struct Instance {
 };
 using Make = std::function<Instance()>;
 
+Device device;  // of all tensors
+
+/// How many calls are timed together.
+size_t at_a_time() { return device.is_cpu() ? 1 : 16; }
+
 Tensor leaf(const Shape& shape, DType dtype = DType::f32) {
-  Tensor x = randn(shape).to(dtype).detach();
+  Tensor x = randn(shape, {.device = device}).to(dtype).detach();
   x.set_requires_grad(true);
   return x;
 }
 
+Tensor indices_below(int64_t most, const Shape& shape) {
+  return randint(shape, 0, most, {DType::i64, device});
+}
+
+/// Seconds of one of the calls, all of them done.
+template <class F>
+double seconds_of_each(size_t calls, F&& call) {
+  synchronize(device);
+  const auto begin = std::chrono::steady_clock::now();
+  for (size_t i = 0; i < calls; ++i) call(i);
+  synchronize(device);
+  const auto end = std::chrono::steady_clock::now();
+  return std::chrono::duration<double>(end - begin).count() / static_cast<double>(calls);
+}
+
 void run_forward(benchmark::State& state, const Make& make) {
   const Instance instance = make();
-  for (auto _ : state) {
+  const auto call = [&](size_t = 0) {
     const Tensor y = instance.forward();
     benchmark::DoNotOptimize(y.body().storage->data());
+  };
+  for (auto _ : state) {
+    if (device.is_cpu()) {
+      call();
+    } else {
+      state.SetIterationTime(seconds_of_each(at_a_time(), call));
+    }
   }
 }
 
 void run_backward(benchmark::State& state, const Make& make) {
   const Instance instance = make();
   const Tensor first = instance.forward();
-  const Tensor dy = randn(first.shape()).to(first.dtype());
+  const Tensor dy = randn(first.shape(), {.device = device}).to(first.dtype());
   for (auto _ : state) {
-    for (const Tensor& x : instance.leaves) x.clear_grad();
-    const Tensor y = instance.forward();
-    const auto begin = std::chrono::steady_clock::now();
-    backward(y, {.dy = dy});
-    const auto end = std::chrono::steady_clock::now();
-    state.SetIterationTime(std::chrono::duration<double>(end - begin).count());
+    Tensors graphs;
+    for (size_t i = 0; i < at_a_time(); ++i) graphs.push_back(instance.forward());
+    const auto clear = [&] {
+      for (const Tensor& x : instance.leaves) x.clear_grad();
+    };
+    clear();
+    state.SetIterationTime(seconds_of_each(graphs.size(), [&](size_t i) {
+      if (i > 0) clear();
+      backward(graphs[i], {.dy = dy});
+    }));
   }
 }
 
 void add_rows(const std::string& name, const Make& make) {
   const auto unit = benchmark::kMicrosecond;
-  benchmark::RegisterBenchmark((name + "/forward").c_str(), run_forward, make)
-      ->UseRealTime()
-      ->Unit(unit);
+  auto* forward = benchmark::RegisterBenchmark((name + "/forward").c_str(), run_forward, make);
+  forward->Unit(unit);
+  device.is_cpu() ? forward->UseRealTime() : forward->UseManualTime();
   benchmark::RegisterBenchmark((name + "/backward").c_str(), run_backward, make)
       ->UseManualTime()
       ->Unit(unit);
@@ -138,15 +170,15 @@ void add_others(const Size& s) {
     return Instance{{x, w, b}, [=] { return layer_norm(x, w, b); }};
   });
   row("cross_entropy", [=] {
-    const Tensor x = leaf(s.matrix), targets = randint({rows}, 0, width);
+    const Tensor x = leaf(s.matrix), targets = indices_below(width, {rows});
     return Instance{{x}, [=] { return cross_entropy(x, targets); }};
   });
   row("embedding", [=] {
-    const Tensor table = leaf(s.matrix), indices = randint({rows}, 0, rows);
+    const Tensor table = leaf(s.matrix), indices = indices_below(rows, {rows});
     return Instance{{table}, [=] { return embedding(table, indices); }};
   });
   row("gather", [=] {
-    const Tensor x = leaf(s.matrix), index = randint(s.matrix, 0, width);
+    const Tensor x = leaf(s.matrix), index = indices_below(width, s.matrix);
     return Instance{{x}, [=] { return gather(x, index, 1); }};
   });
 }
@@ -175,8 +207,9 @@ void tiny_chain(benchmark::State& state) {
 void mlp_step(benchmark::State& state) {
   nn::Sequential model(nn::Linear(64, 128), nn::Relu(), nn::Linear(128, 128), nn::Relu(),
                        nn::Linear(128, 10));
+  model.to(device);
   optim::Adam optimizer(model.parameters());
-  const Tensor x = randn({32, 64}), targets = randint({32}, 0, 10);
+  const Tensor x = randn({32, 64}, {.device = device}), targets = indices_below(10, {32});
   for (auto _ : state) {
     optimizer.clear_grad();
     backward(cross_entropy(model(x), targets));
@@ -199,6 +232,10 @@ void register_all() {
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
+  if (argc == 3 && std::string_view(argv[1]) == "--device") {
+    device = parse_device(argv[2]);
+    argc = 1;
+  }
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::AddCustomContext("threads", std::to_string(num_threads()));
   register_all();

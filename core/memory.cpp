@@ -4,6 +4,7 @@
 #include <tenet/core/memory.h>
 #include <tenet/core/storage.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <map>
@@ -68,13 +69,27 @@ bool injected_failure() {
   return allocations_until_failure.fetch_sub(1) == 0;
 }
 
+/// ": activation 400, parameter 12": the three categories that hold most, if any holds something.
+std::string largest_holders(Device device) {
+  std::array<std::pair<int64_t, std::string_view>, static_cast<size_t>(Category::working)> held;
+  for (size_t i = 0; i < held.size(); ++i) {
+    held[i] = {memory::stats(device, static_cast<Category>(i)).live, names[i]};
+  }
+  std::stable_sort(held.begin(), held.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::string text;
+  for (size_t i = 0; i < 3 && held[i].first > 0; ++i) {
+    text += fmt::format("{} {} {}", i == 0 ? ":" : ",", held[i].second, held[i].first);
+  }
+  return text;
+}
+
 [[noreturn]] void out_of_memory(int64_t bytes, Device device) {
   const memory::Stats all = memory::stats(device);
   throw OutOfMemory(
-      fmt::format("memory: {} bytes on {} could not be allocated ({} live, {} reserved); use a "
-                  "smaller batch or "
-                  "length, or more chunks",
-                  bytes, device, all.live, all.reserved));
+      fmt::format("memory: {} bytes on {} could not be allocated ({} live{}; {} reserved); use a "
+                  "smaller batch or length, or more chunks",
+                  bytes, device, all.live, largest_holders(device), all.reserved));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 # Measures Tenet beside its peers (PyTorch, reformer-pytorch, transformers' Reformer) on this machine.
 #
 #   scripts/bench.sh [--only PART,...] [--repeats N] [--quick] [--continue] [option of bench/compare.py]...
+#   scripts/bench.sh --device cuda      the parts of a GPU: gpu-training, gpu-kernels, gpu-ops
 #   scripts/bench.sh --build DIR        programs that are built already (with TENET_BENCH)
 #   scripts/bench.sh --python PATH      an interpreter that has the peers already
 #

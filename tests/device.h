@@ -12,4 +12,10 @@ bool has_cuda();
 /// TENET_TEST_DEVICE=cuda, else the CPU.
 Device test_device();
 
+/// The first line of a case that needs a GPU, or a stand-in: `if (!gpu_or_skip()) return;`. A
+/// program of which no other case ran is skipped (ctest), and says so in one line.
+bool gpu_or_skip();
+/// How many cases were skipped so.
+int cases_without_gpu();
+
 }  // namespace tenet::test

@@ -1,6 +1,9 @@
 #define DOCTEST_CONFIG_IMPLEMENT
+#include <device.h>
 #include <doctest/doctest.h>
 #include <stand_in_gpu.h>
+
+#include <cstdio>
 
 namespace {
 
@@ -29,9 +32,15 @@ constexpr int nothing_ran = 77;  // ctest shows this exit status as skipped
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (tenet::test::wants_stand_in_gpu()) tenet::test::install_stand_in_gpu();
+  using namespace tenet::test;
+  if (wants_stand_in_gpu()) install_stand_in_gpu();
+  if (!test_device().is_cpu() && !has_cuda()) {
+    std::puts("skipped: TENET_TEST_DEVICE=cuda, and there is no GPU");
+    return nothing_ran;
+  }
   doctest::Context context(argc, argv);
   const int status = context.run();
   if (context.shouldExit() || status != 0) return status;
-  return cases_run == 0 ? nothing_ran : 0;
+  if (cases_without_gpu() > 0) std::puts("skipped: what needs a GPU; there is none");
+  return cases_run == cases_without_gpu() ? nothing_ran : 0;
 }

@@ -2,9 +2,9 @@
 /// whose kernels are the CPU's and whose memory nobody else may touch.
 ///
 /// Memory of the stand-in is closed to the program (PROT_NONE) but for the time of each kernel, and
-/// comes filled with NaN. So what runs through it reads no GPU memory from the host, leaves no kernel
-/// slot out, hands no kernel a tensor of another device and reads nothing uninitialised. It says
-/// nothing of cuda/, which it replaces, also in a build with CUDA.
+/// comes filled with NaN. So what runs through it reads no GPU memory from the host, leaves no
+/// kernel slot out, hands no kernel a tensor of another device and reads nothing uninitialised. It
+/// says nothing of cuda/, which it replaces, also in a build with CUDA.
 #pragma once
 
 namespace tenet::test {

@@ -68,7 +68,7 @@ def google_benchmark(output):
 
 def json_lines(output):
     rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    return {"rows": {row["name"]: row["ns"] for row in rows if "ns" in row}}
+    return {"rows": {row["name"]: row.get("ns", row.get("rate")) for row in rows if "name" in row}}
 
 
 def programs(build, python, out):
@@ -87,6 +87,9 @@ def programs(build, python, out):
         "tenet-profile": (own("reformer", "bench", "step"), plain_text),
         "tenet-products": (own("bench/gemm"), plain_text),
         "tenet-attention": (own("bench/attention"), plain_text),
+        "pytorch-compiled": (peer("transformer_step.py") + ["--compile"], last_line),
+        "tenet-kernels": (own("bench/gpu_kernels"), json_lines),
+        "pytorch-kernels": (peer("gpu_kernels_pytorch.py"), json_lines),
         "tenet-ops": (own("bench/ops", "--benchmark_format=json"), google_benchmark),
         "pytorch-ops": (peer("ops_pytorch.py"), json_lines),
         "libtorch-ops": ([str(out / "tiny_libtorch")], json_lines),
@@ -192,9 +195,10 @@ class Runner:
 
     def start(self, command, read, limit):
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.options.threads)}
+        on_cpu = self.options.device == "cpu"  # a driver maps more than there is
         try:
             done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=limit,
-                                  preexec_fn=self.limit_memory)
+                                  preexec_fn=self.limit_memory if on_cpu else None)
             return read(done.stdout) if done.returncode == 0 else {"error": failure(done.returncode, done.stderr)}
         except subprocess.TimeoutExpired:
             return {"error": f"over {limit:,.0f} s"}
@@ -207,7 +211,7 @@ class Runner:
 
 
 def brief(record):
-    shown = ("error", "tokens_per_second", "step_seconds", "rss_above_idle_bytes", "bits_per_byte")
+    shown = ("error", "tokens_per_second", "step_seconds", "peak_bytes", "rss_above_idle_bytes", "bits_per_byte")
     facts = [f"{key} {record[key]:,.4g}" if isinstance(record[key], float) else f"{key} {record[key]}"
              for key in shown if key in record]
     return ", ".join(facts + [f"{record['wall_seconds']} s, others {100 * record['others']:.0f} %"])

@@ -2,7 +2,7 @@
 import dataclasses
 from typing import Callable
 
-from comparison import others, training
+from comparison import gpu, others, training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,5 +22,8 @@ PARTS = {
     "roofline": Part("Fraction of the roofline", others.roofline_cases, others.roofline_report),
     "ops": Part("Single ops beside PyTorch", others.ops_cases, others.ops_report),
     "long": Part("Long sequences", training.long_cases, training.long_report),
+    "gpu-training": Part("Training on a GPU at constant tokens", gpu.training_cases, gpu.training_report),
+    "gpu-kernels": Part("Attention, products and copies on a GPU", gpu.kernels_cases, gpu.kernels_report),
+    "gpu-ops": Part("Single ops on a GPU beside PyTorch", gpu.ops_cases, gpu.ops_report),
     "learning": Part("Learning per minute", others.learning_cases, others.learning_report),
 }

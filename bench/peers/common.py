@@ -1,4 +1,5 @@
-"""What the peers share: flags, the loop over training steps, memory marks, the line of JSON that ends their output."""
+"""What the peers share: flags, the loop over training steps, memory marks, the line of JSON that ends their output.
+Training steps run on --device cuda too."""
 import argparse
 import contextlib
 import json
@@ -21,8 +22,14 @@ def parser(description, **settings):
     return flags
 
 
-def autocast(dtype):
-    return torch.autocast("cpu", torch.bfloat16) if dtype == "bf16" else contextlib.nullcontext()
+def autocast(dtype, device="cpu"):
+    return torch.autocast(device, torch.bfloat16) if dtype == "bf16" else contextlib.nullcontext()
+
+
+def synchronize(device):
+    """Waits for what `device` was given to do."""
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def process_bytes(key):
@@ -48,21 +55,24 @@ def cross_entropy(logits, targets):
 
 
 def step_flags(description):
-    return parser(description, length=4096, steps=3)
+    flags = parser(description, length=4096, steps=3)
+    flags.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    return flags
 
 
 class Step:
     """Forward, backward and Adam on random tokens. A model that recomputes activations in the backward pass needs
     `backward_in_autocast`: the types are then those of the forward pass."""
 
-    def __init__(self, model, dtype, backward_in_autocast=False):
-        self.model, self.dtype, self.backward_in_autocast = model.train(), dtype, backward_in_autocast
+    def __init__(self, model, dtype, device="cpu", backward_in_autocast=False):
+        self.model, self.dtype, self.backward_in_autocast = model.to(device).train(), dtype, backward_in_autocast
+        self.device = device
         self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
 
     def __call__(self, batch, length):
         start = time.perf_counter()
-        tokens, targets = random_tokens(batch, length), random_tokens(batch, length)
-        with autocast(self.dtype):
+        tokens, targets = (random_tokens(batch, length).to(self.device) for _ in range(2))
+        with autocast(self.dtype, self.device):
             loss = cross_entropy(self.model(tokens), targets)
             if self.backward_in_autocast:
                 loss.backward()
@@ -70,21 +80,26 @@ class Step:
             loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
+        synchronize(self.device)
         return time.perf_counter() - start
 
 
 def measure_steps(step, args, warm_up):
     """Calls warm_up() (a step at length 64 or the shortest possible), then runs args.steps timed steps after an untimed
-    one; with --steps 0 that one counts. Prints time, tokens/s, the high-water mark and what of it is above idle."""
+    one; with --steps 0 that one counts. Prints time, tokens/s, the high-water mark and what of it is above idle; of a
+    GPU the most bytes that its tensors took at a time, parameters and optimizer included."""
     warm_up()
     idle = process_bytes("VmRSS")
     reset_high_water_mark()
+    if args.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     seconds = [step(args.batch, args.length)]
     if args.steps > 0:
         seconds = [step(args.batch, args.length) for _ in range(args.steps)]
     median, peak = statistics.median(seconds), process_bytes("VmHWM")
+    on_gpu = dict(peak_bytes=torch.cuda.max_memory_allocated()) if args.device == "cuda" else {}
     report(step_seconds=median, tokens_per_second=args.batch * args.length / median, peak_rss_bytes=peak,
-           rss_above_idle_bytes=peak - idle)
+           rss_above_idle_bytes=peak - idle, **on_gpu)
 
 
 def report(**values):

@@ -15,7 +15,7 @@ class Logits(torch.nn.Module):
 
 args = common.step_flags(__doc__).parse_args()
 model = hugging_face.make_model(args, args.length)
-step = common.Step(Logits(model), args.dtype, backward_in_autocast=True)
+step = common.Step(Logits(model), args.dtype, args.device, backward_in_autocast=True)
 
 
 def warm_up():

@@ -1,8 +1,9 @@
 """The rows of bench/ops.cpp in PyTorch eager, as lines of JSON: {"name": ..., "ns": ...}.
 
-    python3 bench/peers/ops_pytorch.py [--filter REGEX] [--repetitions N]
+    python3 bench/peers/ops_pytorch.py [--filter REGEX] [--repetitions N] [--device cuda]
 
-ns is the median of the repetitions after a warm-up. Same shapes, same threads (all processors).
+ns is the median of the repetitions after a warm-up. Same shapes, same threads (all processors). On a GPU calls are
+timed 16 at a time, until the last of them is done.
 """
 
 import argparse
@@ -20,10 +21,21 @@ SIZES = {  # matrix, product, width, rows, images, channels, plane, batched
     "large": ((16384, 1024), 2048, 1024, 16384, 16, 64, 128, (1024, 128, 128)),
 }
 SECONDS = 0.1  # of a repetition, at least
+AT_A_TIME = 16  # calls on a GPU
+device = "cpu"
+
+
+def synchronize():
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def leaf(*shape, dtype=torch.float32):
-    return torch.randn(*shape).to(dtype).requires_grad_()
+    return torch.randn(*shape, device=device).to(dtype).requires_grad_()
+
+
+def indices_below(most, shape):
+    return torch.randint(0, most, shape, device=device)
 
 
 def products(size, dtype):
@@ -76,15 +88,15 @@ def others(size):
         return [x, w, b], lambda: F.layer_norm(x, (width,), w, b)
 
     def make_cross_entropy():
-        x, targets = leaf(*matrix), torch.randint(0, width, (rows,))
+        x, targets = leaf(*matrix), indices_below(width, (rows,))
         return [x], lambda: F.cross_entropy(x, targets)
 
     def make_embedding():
-        table, indices = leaf(*matrix), torch.randint(0, rows, (rows,))
+        table, indices = leaf(*matrix), indices_below(rows, (rows,))
         return [table], lambda: F.embedding(indices, table)
 
     def make_gather():
-        x, index = leaf(*matrix), torch.randint(0, width, matrix)
+        x, index = leaf(*matrix), indices_below(width, matrix)
         return [x], lambda: torch.gather(x, 1, index)
 
     makers = {
@@ -104,23 +116,35 @@ def others(size):
 
 def time_calls(f, count):
     """Nanoseconds per call."""
+    synchronize()
     begin = time.perf_counter_ns()
     for _ in range(count):
         f()
+    synchronize()
     return (time.perf_counter_ns() - begin) / count
+
+
+def clear(leaves):
+    for x in leaves:
+        x.grad = None
 
 
 def time_backward(leaves, forward, dy, count):
     """The same of the backward pass, each on a fresh graph."""
-    total = 0
-    for _ in range(count):
-        for x in leaves:
-            x.grad = None
-        y = forward()
+    total, at_a_time = 0, 1 if device == "cpu" else AT_A_TIME
+    groups = -(-count // at_a_time)
+    for _ in range(groups):
+        graphs = [forward() for _ in range(at_a_time)]
+        clear(leaves)
+        synchronize()
         begin = time.perf_counter_ns()
-        y.backward(dy)
+        for i, y in enumerate(graphs):
+            if i > 0:
+                clear(leaves)
+            y.backward(dy)
+        synchronize()
         total += time.perf_counter_ns() - begin
-    return total / count
+    return total / (groups * at_a_time)
 
 
 def median(measure, repetitions):
@@ -155,9 +179,9 @@ def tiny_chain():
 def mlp_step():
     model = torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.ReLU(),
                                 torch.nn.Linear(128, 128), torch.nn.ReLU(),
-                                torch.nn.Linear(128, 10))
+                                torch.nn.Linear(128, 10)).to(device)
     optimizer = torch.optim.Adam(model.parameters())
-    x, targets = torch.randn(32, 64), torch.randint(0, 10, (32,))
+    x, targets = torch.randn(32, 64, device=device), indices_below(10, (32,))
 
     def run():
         optimizer.zero_grad()
@@ -171,7 +195,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--filter", default="")
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     flags = parser.parse_args()
+    global device
+    device = flags.device
 
     def report(name, measure):
         print(json.dumps({"name": name, "ns": median(measure, flags.repetitions)}), flush=True)

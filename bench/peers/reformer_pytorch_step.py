@@ -13,6 +13,6 @@ model = ReformerLM(num_tokens=common.VOCABULARY, dim=args.d_model, depth=args.la
                    heads=args.heads, dim_head=args.d_model // args.heads, bucket_size=args.chunk,
                    n_hashes=args.hashes, ff_mult=args.d_ff // args.d_model, causal=True,
                    ff_chunks=min(100, max(1, args.length // 128)))
-step = common.Step(model, args.dtype, backward_in_autocast=True)
+step = common.Step(model, args.dtype, args.device, backward_in_autocast=True)
 shortest = 2 * args.chunk  # that it accepts
 common.measure_steps(step, args, lambda: step(1, min(args.length, shortest)))

@@ -52,7 +52,7 @@ Batch random_batch(int64_t rows, int64_t length) {
 
 /// The batch with `more` tokens behind each row that are not in use.
 Trained train_padded(Reformer& model, const Batch& batch, int64_t more, int64_t token) {
-  const Tensor used = ones(batch.tokens.shape(), {DType::boolean});
+  const Tensor used = ones(batch.tokens.shape(), {DType::boolean, test_device()});
   return train_on(model, pad(batch.tokens, 1, 0, more, token), pad(batch.targets, 1, 0, more, -100),
                   pad(used, 1, 0, more, 0));
 }
@@ -74,7 +74,7 @@ void check_padding(Reformer& model, const Batch& batch, const Trained& plain, in
 
 /// Whether each row is what it is in another order, and alone.
 void check_rows(Reformer& model, const Batch& batch, const Trained& plain) {
-  const Tensor order = from_vector<int64_t>({2, 0, 1}, {3});
+  const Tensor order = from_vector<int64_t>({2, 0, 1}, {3}, {DType::i64, test_device()});
   const auto turned = [&](const Tensor& x) { return index_select(x, 0, order); };
   const Trained other = train_on(model, turned(batch.tokens), turned(batch.targets));
   CHECK(same_bits(other.logits, turned(plain.logits)));
@@ -87,6 +87,7 @@ void check_rows(Reformer& model, const Batch& batch, const Trained& plain) {
 void check_lengths(const std::vector<int64_t>& lengths) {
   for (const char* attention : {"lsh", "local", "full"}) {
     Reformer model(small_config({.attention = attention, .length = 400}));
+    model.to(test_device());
     for (const int64_t length : lengths) {
       CAPTURE(attention);
       CAPTURE(length);
@@ -108,6 +109,7 @@ void check_chunked_lengths(const std::vector<int64_t>& lengths) {
     config.local_attn_chunk_length = 6, config.lsh_attn_chunk_length = 8;
     config.max_position_embeddings = 336, config.axial_pos_shape = {14, 24};
     Reformer model(config);
+    model.to(test_device());
     for (const int64_t length : lengths) {
       CAPTURE(preset);
       CAPTURE(length);
@@ -148,13 +150,14 @@ TEST_CASE("presets with chunks train at every length to 300 as if padded by hand
 
 TEST_CASE("rows of any length in one batch are what they are alone") {
   Reformer model(small_config({.attention = "local,lsh,full", .layers = 3, .length = 100}));
+  model.to(test_device());
   const std::vector<int64_t> lengths{1, 100, 37};
   const Batch batch = random_batch(3, 100);
   std::vector<uint8_t> used;
   for (const int64_t length : lengths) {
     for (int64_t i = 0; i < 100; ++i) used.push_back(i < length);
   }
-  const Tensor mask = from_vector(used, {3, 100}).to(DType::boolean);
+  const Tensor mask = from_vector(used, {3, 100}, {DType::boolean, test_device()});
   const Trained together = train_on(model, batch.tokens, batch.targets, mask);
   for (int64_t b = 0; b < 3; ++b) {
     const auto part = [&](const Tensor& x) {

@@ -50,6 +50,7 @@ constexpr const char* presets[] = {"windowed", "paper", "trax", "hugging_face"};
 
 TEST_CASE("tokens that a Reformer cannot take") {
   Reformer model(preset_config("hugging_face"));
+  model.to(test_device());
   const auto error = [&](const Tensor& tokens) { return error_of([&] { model.logits(tokens); }); };
   CHECK(error(tokens_with(32)) == "reformer: token 32 at (1, 3) is outside 0..31, the vocabulary");
   CHECK(error(tokens_with(-1)) == "reformer: token -1 at (1, 3) is outside 0..31, the vocabulary");
@@ -70,6 +71,7 @@ TEST_CASE("a padding token outside the vocabulary matters only where it pads") {
   ReformerConfig config = preset_config("hugging_face");
   config.pad_token_id = 32;
   Reformer model(config);
+  model.to(test_device());
   CHECK(all_finite(model.logits(zeros({1, 16}, {DType::i64}))));
   CHECK(error_of([&] {
           model.logits(zeros({1, 9}, {DType::i64}));
@@ -78,6 +80,7 @@ TEST_CASE("a padding token outside the vocabulary matters only where it pads") {
 
 TEST_CASE("targets that are no classes") {
   Reformer model(preset_config("windowed"));
+  model.to(test_device());
   const auto error = [&](const Tensor& targets) {
     return error_of([&] { model.loss(tokens_with(1), targets); });
   };
@@ -91,6 +94,7 @@ TEST_CASE("targets that are no classes") {
 
 TEST_CASE("masks and positions that do not fit the tokens") {
   Reformer model(preset_config("hugging_face"));
+  model.to(test_device());
   const auto error = [&](const ReformerCall& call) {
     return error_of([&] { model.logits(tokens_with(1), call); });
   };
@@ -109,6 +113,7 @@ TEST_CASE("masks and positions that do not fit the tokens") {
 TEST_CASE("rotations that do not fit the layers") {
   for (const char* preset : presets) {
     Reformer model(preset_config(preset));
+    model.to(test_device());
     const auto error = [&](const Tensor& local, const Tensor& lsh, int64_t hashes = 0) {
       return error_of([&] {
         model.logits(tokens_with(1), {.hashes = hashes, .rotations = {local, lsh}});
@@ -132,6 +137,7 @@ TEST_CASE("rotations that do not fit the layers") {
           "reformer: rotations of layer 1 have 5 rounds, the call asks for 2");
   }
   Reformer model(preset_config("windowed"));
+  model.to(test_device());
   CHECK(error_of([&] { model.logits(tokens_with(1), {.rotations = {Tensor()}}); }) ==
         "reformer: rotations of 1 layers, the model has 2");
   CHECK(error_of([&] { model.logits(tokens_with(1), {.hashes = -1}); }) ==
@@ -144,6 +150,7 @@ TEST_CASE("a row without any token in use has finite results and changes no othe
       CAPTURE(preset);
       CAPTURE(attention);
       Reformer model(preset_config(preset, attention));
+      model.to(test_device());
       model.eval();
       const Tensor tokens = random_tokens({2, 19}, 1);
       Tensor mask = ones({2, 19}, {DType::boolean});
@@ -163,6 +170,7 @@ TEST_CASE("no rows give no logits, loss 0 and gradients 0") {
   for (const char* preset : presets) {
     CAPTURE(preset);
     Reformer model(preset_config(preset, "local,lsh,full"));
+    model.to(test_device());
     const Tensor none = zeros({0, 19}, {DType::i64});
     CHECK(model.logits(none).shape() == Shape{0, 19, 32});
     CHECK(

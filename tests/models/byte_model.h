@@ -49,6 +49,7 @@ inline TrainOptions short_run(const ScratchFolder& folder, int64_t steps) {
           .steps = steps,
           .batch = 2,
           .length = 32,
+          .device = test_device(),
           .warmup = 2,
           .seed = 5};
 }

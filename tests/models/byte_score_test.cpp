@@ -31,6 +31,7 @@ Scored scores(Reformer& model, const std::string& text, const ByteScoreOptions& 
 
 TEST_CASE("a byte is scored in the window that reaches it first") {
   Reformer model(byte_config(32));
+  model.to(test_device());
   const std::string text = some_text().substr(0, 90);
   for (const auto& [length, overlap] :
        {std::pair(32, 16), std::pair(9, 4), std::pair(9, 8), std::pair(32, 0), std::pair(1, 0)}) {
@@ -61,6 +62,7 @@ TEST_CASE("the mean is that of evaluate") {
     ReformerConfig config = byte_config(32);
     config.lsh_preset = preset;
     Reformer model(config);
+    model.to(test_device());
     const std::string text = some_text().substr(0, 101);
     const TextScore whole = evaluate(model, as_bytes(text), 32);
     CHECK(scores(model, text, {.overlap = 0}).score.bits_per_byte ==
@@ -76,6 +78,7 @@ TEST_CASE("any length, and positions that are no multiple of the chunks") {
   config.lsh_preset = "hugging_face";
   config.max_position_embeddings = 37;  // chunks of 8: windows of 32
   Reformer model(config);
+  model.to(test_device());
   for (size_t length = 1; length < 80; length += 1 + length / 7) {
     const Scored all = scores(model, some_text().substr(0, length));
     CHECK(all.score.bytes == static_cast<int64_t>(length) - 1);
@@ -86,6 +89,7 @@ TEST_CASE("any length, and positions that are no multiple of the chunks") {
 
 TEST_CASE("errors of byte_scores") {
   Reformer model(byte_config(32));
+  model.to(test_device());
   const auto error = [&](const std::string& text, const ByteScoreOptions& options) {
     return error_of([&] { scores(model, text, options); });
   };
@@ -97,12 +101,14 @@ TEST_CASE("errors of byte_scores") {
   ReformerConfig config = byte_config(32);
   config.is_decoder = false;
   Reformer encoder(config);
+  encoder.to(test_device());
   CHECK(error_of([&] { scores(encoder, "ab"); }) ==
         "score: \"is_decoder\" is false, so the model sees the bytes that it predicts; set "
         "\"is_decoder\" to true in config.json");
   config = byte_config(32);
   config.vocab_size = 320, config.byte_offset = -1;
   Reformer words(config);
+  words.to(test_device());
   CHECK(error_of([&] { scores(words, "ab"); }) ==
         "score: a vocabulary of 320 without \"tenet.byte_offset\" is not known to be bytes; if a "
         "token is a byte + n, set it to n in config.json");

@@ -33,7 +33,8 @@ Perturbed perturb(Reformer& model, int64_t length) {
     }
   }
   const NoGrad scope;
-  const Tensor logits = model.logits(from_vector(rows, {length + 1, length}));
+  const Tensor logits =
+      model.logits(from_vector(rows, {length + 1, length}, {DType::i64, test_device()}));
   return {logits.to_vector<float>(), length, logits.size(2)};
 }
 
@@ -56,6 +57,7 @@ int64_t check_causal(Reformer& model, int64_t length) {
 
 void check_lengths(const std::string& attention, const std::vector<int64_t>& lengths) {
   Reformer model(small_config({.attention = attention, .length = 300}));
+  model.to(test_device());
   model.eval();
   int64_t changes = 0, without_effect = 0;
   for (int64_t length : lengths) {
@@ -86,6 +88,7 @@ TEST_CASE("the logits of a prefix are the prefix of the logits") {
   const Tensor tokens = random_tokens({1, length}, 5);
   for (const char* attention : {"lsh", "local", "full"}) {
     Reformer model(small_config({.attention = attention, .length = length}));
+    model.to(test_device());
     model.eval();
     const NoGrad scope;
     const Tensor whole = model.logits(tokens);

@@ -41,6 +41,7 @@ TEST_CASE("a saved model gives the same logits, bit for bit") {
     ReformerConfig config = byte_config();
     config.residual = residual;
     Reformer model(config);
+    model.to(test_device());
     const ScratchFolder folder;
     save_checkpoint(folder.path(), model, {}, "{}");
     const auto loaded = load_model(folder.path());
@@ -53,6 +54,7 @@ TEST_CASE("parameters have Hugging Face's names and shapes") {
   ReformerConfig config = byte_config();
   config.attention_head_size = 4;  // 2 heads: A = 8
   Reformer model(config);
+  model.to(test_device());
   const std::string layers = "reformer.encoder.layers.",
                     positions = "reformer.embeddings.position_embeddings.";
   std::map<std::string, Shape> expected{
@@ -93,6 +95,7 @@ TEST_CASE("parameters have Hugging Face's names and shapes") {
 TEST_CASE("the head's bias under its other name, and constants of old files") {
   const ScratchFolder folder;
   Reformer model(byte_config());
+  model.to(test_device());
   const auto loaded = load_changed(folder, model, [](nn::StateDict& state) {
     state["lm_head.decoder.bias"] = full({258}, 0.5);
     state.erase("lm_head.bias");
@@ -107,6 +110,7 @@ TEST_CASE("weights of any floating type are converted") {
   for (const DType dtype : {DType::f16, DType::bf16, DType::f64}) {
     CAPTURE(dtype);
     Reformer model(byte_config());
+    model.to(test_device());
     const auto loaded = load_changed(folder, model, [&](nn::StateDict& state) {
       for (auto& [name, tensor] : state) tensor = tensor.to(dtype);
     });
@@ -120,6 +124,7 @@ TEST_CASE("weights of any floating type are converted") {
 TEST_CASE("a file that does not fit is one clear error") {
   const ScratchFolder folder;
   Reformer model(byte_config());
+  model.to(test_device());
   const std::string weights = folder / "model.safetensors";
   const auto error = [&](auto&& change) {
     return error_of([&] { load_changed(folder, model, change); });
@@ -145,6 +150,7 @@ TEST_CASE("a file that does not fit is one clear error") {
 TEST_CASE("a file that is cut off or hostile is an error, wherever it is cut") {
   const ScratchFolder folder;
   Reformer model(byte_config());
+  model.to(test_device());
   save_checkpoint(folder.path(), model, {}, "{}");
   const std::string path = folder / "model.safetensors", whole = contents(path);
   const std::string start = "load: " + path + ": safetensors: \"" + path + "\"";
@@ -169,6 +175,7 @@ TEST_CASE("a configuration far from its weights does not fill the memory") {
   const ScratchFolder folder;
   ReformerConfig config = byte_config();
   Reformer model(config);
+  model.to(test_device());
   save_checkpoint(folder.path(), model, {}, "{}");
   config.vocab_size = int64_t{1} << 50;
   folder.write("config.json", config.to_json());

@@ -20,10 +20,10 @@ struct Measured {
 Measured measure(Reformer& model, const Tensor& tokens, const Tensor& targets) {
   Measured result;
   detail::reversible_counters() = {};
-  const int64_t before = memory::stats(Device::cpu(), memory::Category::working).live;
-  memory::reset_peak();
+  const int64_t before = memory::stats(test_device(), memory::Category::working).live;
+  memory::reset_peak(test_device());
   result.step = training_step(model, tokens, targets);
-  result.activation_peak = memory::stats(Device::cpu(), memory::Category::working).peak - before;
+  result.activation_peak = memory::stats(test_device(), memory::Category::working).peak - before;
   result.counters = detail::reversible_counters();
   return result;
 }
@@ -31,6 +31,7 @@ Measured measure(Reformer& model, const Tensor& tokens, const Tensor& targets) {
 void check_exact(const std::string& attention, int64_t depth) {
   const SmallOptions options{.attention = attention, .layers = depth, .dropout = 0.1};
   Reformer model(small_config(options));
+  model.to(test_device());
   model.train();
   const Tensor tokens = random_tokens({2, 64}, 1), targets = random_tokens({2, 64}, 2);
   const Measured rebuilt = measure(model, tokens, targets);
@@ -46,6 +47,7 @@ void check_exact(const std::string& attention, int64_t depth) {
   SmallOptions floating = options;
   floating.residual = "float";
   Reformer float_model(small_config(floating));
+  float_model.to(test_device());
   float_model.train();
   const StepResult inverted = training_step(float_model, tokens, targets);
   float_model.set_reversible(false);
@@ -81,6 +83,7 @@ TEST_CASE("activation peak does not grow with depth") {
   std::vector<int64_t> peaks;
   for (int64_t depth : {2, 8, 32}) {
     Reformer model(small_config({.attention = "lsh", .layers = depth, .length = 512}));
+    model.to(test_device());
     model.train();
     peaks.push_back(
         measure(model, random_tokens({1, 512}, 1), random_tokens({1, 512}, 2)).activation_peak);

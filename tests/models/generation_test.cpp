@@ -33,7 +33,7 @@ std::vector<int64_t> random_sequence(int64_t length, uint64_t seed) {
 }
 
 Tensor row_of(const std::vector<int64_t>& tokens) {
-  return from_vector(tokens, {1, std::ssize(tokens)});
+  return from_vector(tokens, {1, std::ssize(tokens)}, {DType::i64, test_device()});
 }
 
 /// A prompt of `prompt` tokens and then one at a time, against one call on all.
@@ -71,9 +71,10 @@ double ragged_error(Reformer& model, int64_t length) {
       worst = std::max(worst, max(abs(row(got, b) - want)).to(DType::f64).item<double>());
     }
   };
-  compare(model.next_logits(
-      slice(tokens, 1, 0, prompt),
-      {.mask = from_vector(used, {rows, prompt}).to(DType::boolean), .cache = &cache}));
+  compare(
+      model.next_logits(slice(tokens, 1, 0, prompt),
+                        {.mask = from_vector(used, {rows, prompt}, {DType::boolean, test_device()}),
+                         .cache = &cache}));
   while (cache.length(rows - 1) < length) {
     Tensors next;
     for (int64_t b = 0; b < rows; ++b) {
@@ -109,11 +110,13 @@ TEST_CASE("cached logits equal those of one call, to the bit") {
   for (const char* attention : {"lsh", "local", "full", "local,lsh,full"}) {
     CAPTURE(attention);
     Reformer model(small_config(with_attention(attention)));
+    model.to(test_device());
     for (const int64_t prompt : {1, 7, 8, 33}) CHECK(cached_equals_full(model, 64, prompt));
     ReformerConfig config = small_config(with_attention(attention));
     config.residual = "float";
     config.axial_pos_embds = false;
     Reformer learned(config);
+    learned.to(test_device());
     CHECK(cached_equals_full(learned, 60, 9));
   }
 }
@@ -121,6 +124,7 @@ TEST_CASE("cached logits equal those of one call, to the bit") {
 TEST_CASE("prompts of different lengths go on as each does alone") {
   const NoGrad scope;
   Reformer model(small_config(with_attention("local,lsh,full")));
+  model.to(test_device());
   model.eval();
   const Sequences prompts{random_sequence(5, 1), random_sequence(30, 2), random_sequence(1, 3)};
   for (const double temperature : {0.0, 1.0}) {
@@ -142,6 +146,7 @@ TEST_CASE("prompts of different lengths go on as each does alone") {
 TEST_CASE("a batch's logits are those of its rows, with and without a cache") {
   const NoGrad scope;
   Reformer model(small_config(with_attention("local,lsh,full")));
+  model.to(test_device());
   model.eval();
   const Tensor tokens = random_tokens({3, 20}, 5);
   std::vector<uint8_t> used;
@@ -149,7 +154,7 @@ TEST_CASE("a batch's logits are those of its rows, with and without a cache") {
   for (const int64_t length : lengths) {
     for (int64_t i = 0; i < 20; ++i) used.push_back(i < length);
   }
-  const Tensor mask = from_vector(used, {3, 20}).to(DType::boolean);
+  const Tensor mask = from_vector(used, {3, 20}, {DType::boolean, test_device()});
   ReformerCache cache;
   const Tensor plain = model.next_logits(tokens, {.mask = mask});
   CHECK(same_bits(plain, model.next_logits(tokens, {.mask = mask, .cache = &cache})));
@@ -167,6 +172,7 @@ TEST_CASE("512 tokens after ragged prompts: the same bits in f32, close in bf16"
   for (const char* attention : {"lsh", "local", "full", "local,lsh,full"}) {
     CAPTURE(attention);
     Reformer model(small_config(with_attention(attention, 600)));
+    model.to(test_device());
     model.eval();
     CHECK(ragged_error(model, 512) == 0);
     const Autocast half(DType::bf16);
@@ -178,6 +184,7 @@ TEST_CASE("512 tokens after ragged prompts: the same bits in f32, close in bf16"
 
 TEST_CASE("stop tokens and emit end a sequence, the others go on") {
   Reformer model(small_config(with_attention("local,lsh")));
+  model.to(test_device());
   const Sequences prompts{random_sequence(5, 1), random_sequence(9, 2)};
   Generator generator(4);
   const Sequences free = generate(model, prompts, {.tokens = 20, .temperature = 0}, generator);
@@ -206,6 +213,7 @@ TEST_CASE("beams as many as there are continuations find the most probable one")
   ReformerConfig config = small_config(with_attention("local,lsh"));
   config.vocab_size = 32;
   Reformer model(config);
+  model.to(test_device());
   model.eval();
   const std::vector<int64_t> prompt = random_sequence(6, 3);
   const TokenRange range{3, 4};
@@ -255,6 +263,7 @@ TEST_CASE("models with chunks are evaluated anew for every token") {
   ReformerConfig config = small_config(with_attention("local,lsh"));
   config.lsh_preset = "hugging_face", config.residual = "float";
   Reformer model(config);
+  model.to(test_device());
   model.eval();
   CHECK_FALSE(ReformerCache().serves(config));
   const std::vector<int64_t> prompt = random_sequence(6, 3);
@@ -305,6 +314,7 @@ TEST_CASE("an approximate cache gives what transformers gives with its own") {
 
 TEST_CASE("what generation and its cache refuse") {
   Reformer model(small_config(with_attention("local,lsh")));
+  model.to(test_device());
   Generator generator(1);
   const auto error = [&](const Sequences& prompts, const GenerationOptions& options) {
     return error_of([&] { generate(model, prompts, options, generator); });

@@ -38,6 +38,7 @@ TEST_CASE("other positions change nothing where both models have some") {
       CAPTURE(axial);
       const ScratchFolder folder;
       Reformer model(config_of(axial, preset));
+      model.to(test_device());
       save_checkpoint(folder.path(), model, {}, "{}");
       // As a file of Hugging Face may have it: the number of buckets is open.
       folder.write("config.json", config_of(axial, preset).to_json());
@@ -61,6 +62,7 @@ TEST_CASE("new rows are those of a new model") {
   const ScratchFolder folder;
   ReformerConfig config = config_of(false, "windowed");
   Reformer model(config);
+  model.to(test_device());
   {
     const NoGrad scope;
     for (auto& [name, p] : model.named_parameters()) fill_(p, 0.25);
@@ -79,6 +81,7 @@ TEST_CASE("new rows are those of a new model") {
 TEST_CASE("every axial axis can be given") {
   const ScratchFolder folder;
   Reformer model(config_of(true, "windowed"));
+  model.to(test_device());
   save_checkpoint(folder.path(), model, {}, "{}");
   const auto other = load_model(folder.path(), {.axial_pos_shape = {5, 16}});
   CHECK(other->config().max_position_embeddings == 80);
@@ -98,6 +101,7 @@ TEST_CASE("every axial axis can be given") {
 TEST_CASE("positions that cannot be") {
   const ScratchFolder folder;
   Reformer model(config_of(true, "windowed"));
+  model.to(test_device());
   save_checkpoint(folder.path(), model, {}, "{}");
   const auto error = [&](const LoadOptions& options) {
     return error_of([&] { load_model(folder.path(), options); });
@@ -109,6 +113,7 @@ TEST_CASE("positions that cannot be") {
   CHECK(error({.max_position_embeddings = 65, .axial_pos_shape = {8, 8}}) ==
         "load: axial_pos_shape (8, 8) has 64 positions, 65 are asked for");
   Reformer learned(config_of(false, "windowed"));
+  learned.to(test_device());
   save_checkpoint(folder.path(), learned, {}, "{}");
   CHECK(error({.axial_pos_shape = {8, 8}}) ==
         "load: axial_pos_shape (8, 8) does not fit the model, which has 0 axial axes");

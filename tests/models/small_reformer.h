@@ -2,6 +2,7 @@
 #pragma once
 
 #include <compare.h>
+#include <device.h>
 #include <doctest/doctest.h>
 #include <tenet/core/autograd.h>
 #include <tenet/core/generator.h>
@@ -46,7 +47,7 @@ inline std::vector<int64_t> range(int64_t first, int64_t last) {
 
 inline Tensor random_tokens(Shape shape, uint64_t seed) {
   Generator generator(seed);
-  return randint(shape, 0, 32, generator);
+  return randint(shape, 0, 32, generator, {DType::i64, test_device()});
 }
 
 /// Loss and every parameter's gradient of one training step whose random numbers begin at (seed 3,

@@ -53,6 +53,7 @@ double bits(const std::vector<double>& logits, int64_t token) {
 
 TEST_CASE("evaluate scores every byte but the first") {
   Reformer model(byte_config());
+  model.to(test_device());
   const std::string text = some_text().substr(0, 75);  // windows of 32, 32 and 10
   double sum = 0;
   for (size_t begin = 0; begin + 1 < text.size(); begin += 32) {
@@ -76,6 +77,7 @@ TEST_CASE("evaluate scores every byte but the first") {
 
 TEST_CASE("evaluate and generate leave the training flag as it was") {
   Reformer model(byte_config());
+  model.to(test_device());
   const std::string text = some_text().substr(0, 40);
   for (bool training : {true, false}) {
     model.train(training);
@@ -90,6 +92,7 @@ TEST_CASE("evaluate and generate leave the training flag as it was") {
 
 TEST_CASE("greedy generation takes the most probable byte of the teacher-forced logits") {
   Reformer model(byte_config());
+  model.to(test_device());
   const std::string prompt = "quick";
   const std::string text = continuation(model, prompt, {.tokens = 20, .temperature = 0});
   REQUIRE(text.size() == 20);
@@ -105,6 +108,7 @@ TEST_CASE("greedy generation takes the most probable byte of the teacher-forced 
 
 TEST_CASE("generation is a function of the seed") {
   Reformer model(byte_config());
+  model.to(test_device());
   const GenerationOptions options{.tokens = 20};
   CHECK(continuation(model, "a", options, 1) == continuation(model, "a", options, 1));
   CHECK(continuation(model, "a", options, 1) != continuation(model, "a", options, 2));
@@ -113,6 +117,7 @@ TEST_CASE("generation is a function of the seed") {
 
 TEST_CASE("prompts and options that cannot be") {
   Reformer model(byte_config());
+  model.to(test_device());
   const auto error = [&](const std::string& prompt, GenerationOptions options) {
     return error_of([&] { continuation(model, prompt, options); });
   };
@@ -139,6 +144,7 @@ TEST_CASE("a model that does not predict bytes is neither scored nor continued")
     ReformerConfig config = byte_config();
     change(config);
     Reformer model(config);
+    model.to(test_device());
     const std::string text = some_text().substr(0, 40);
     return std::pair(error_of([&] { evaluate(model, as_bytes(text), 32); }),
                      error_of([&] { continuation(model, "a", {.tokens = 1}); }));
@@ -159,6 +165,7 @@ TEST_CASE("logits and losses that are not finite are errors") {
   ReformerConfig config = byte_config();
   config.residual = "float";
   Reformer model(config);
+  model.to(test_device());
   for (auto& [name, parameter] : model.named_parameters()) {
     if (name == "lm_head.bias") parameter.mutable_data<float>()[100] = NAN;
   }

@@ -20,6 +20,7 @@ struct Run {
 
 Run train_alone(uint64_t seed) {
   Reformer model(small_config({.attention = "local,lsh", .dropout = 0.1}));
+  model.to(test_device());
   model.train();
   optim::Adam optimizer(model.named_parameters(), {.learning_rate = 1e-2});
   default_generator() = Generator(seed);
@@ -65,8 +66,10 @@ TEST_CASE("a graph outlives the model that made it") {
     };
     const SmallOptions options{.attention = "local,lsh", .dropout = 0.1};
     Reformer kept(small_config(options));
+    kept.to(test_device());
     backward(loss_of(kept));
     auto gone = std::make_unique<Reformer>(small_config(options));
+    gone->to(test_device());
     const std::vector<Tensor> parameters = gone->parameters();
     const Tensor loss = loss_of(*gone);
     gone.reset();

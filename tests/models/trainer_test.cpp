@@ -30,7 +30,8 @@ TrainOptions going_on(const ScratchFolder& folder, const std::string& out, int64
           .text = folder / "text.txt",
           .out = folder / out,
           .resume = true,
-          .steps = steps};
+          .steps = steps,
+          .device = test_device()};
 }
 
 /// Trains until metrics.jsonl has `steps` lines, then stops as Ctrl-C does. Every step saves, so
@@ -327,6 +328,7 @@ TEST_CASE("a full disk while saving leaves the older checkpoint valid") {
 
 TEST_CASE("weights that are not finite are an error that names the layer") {
   Reformer model(byte_config());
+  model.to(test_device());
   const std::string layer = "reformer.encoder.layers.1.feed_forward";
   for (auto& [name, parameter] : model.named_parameters()) {
     if (name == layer + ".output.dense.weight") parameter.mutable_data<float>()[0] = INFINITY;
@@ -347,17 +349,18 @@ void check_memory(int64_t steps) {
   const std::string text = some_text();
   const std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size());
   Reformer model(byte_config());
+  model.to(test_device());
   optim::Adam optimizer(model.named_parameters());
   int64_t live = 0, reserved = 0;
   for (int64_t step = 1; step <= steps; ++step) {
     {
       const TokenTensors batch =
-          to_tensors(training_batch(bytes, {.rows = 2, .length = 32}, 1, step));
+          to_tensors(training_batch(bytes, {.rows = 2, .length = 32}, 1, step), test_device());
       backward(model.loss(batch.input, batch.target));
       optimizer.step();
       optimizer.clear_grad();
     }
-    const memory::Stats stats = memory::stats(Device::cpu());
+    const memory::Stats stats = memory::stats(test_device());
     if (step == 1) live = stats.live;
     if (step == 10) reserved = stats.reserved;
     REQUIRE(stats.live == live);

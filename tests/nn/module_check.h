@@ -3,6 +3,7 @@
 #pragma once
 
 #include <compare.h>
+#include <device.h>
 #include <tenet/core/generator.h>
 #include <tenet/core/grad_mode.h>
 #include <tenet/nn/module.h>
@@ -36,7 +37,7 @@ inline double error_of(const Tensor& got, const Numbers& want) {
 
 inline Tensor normal(const Shape& shape, uint64_t seed, DType dtype = DType::f32) {
   Generator generator(seed, 77);
-  return randn(shape, generator).to(dtype);
+  return randn(shape, generator, {.device = test_device()}).to(dtype);
 }
 
 /// x W^T + b for rows x of width `in`.

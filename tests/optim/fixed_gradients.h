@@ -2,6 +2,7 @@
 /// step.
 #pragma once
 
+#include <device.h>
 #include <tenet/core/generator.h>
 #include <tenet/core/tensor.h>
 #include <tenet/optim/optimizer.h>
@@ -24,7 +25,7 @@ inline std::vector<double> normal_numbers(int64_t count, uint64_t seed) {
 }
 
 inline Tensor normal_tensor(const Shape& shape, uint64_t seed, DType dtype = DType::f32) {
-  return from_vector(normal_numbers(shape.numel(), seed), shape, {.dtype = dtype});
+  return from_vector(normal_numbers(shape.numel(), seed), shape, {dtype, test_device()});
 }
 
 /// A parameter of normal numbers.

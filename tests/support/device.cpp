@@ -11,6 +11,17 @@ bool has_cuda() {
   return found;
 }
 
+namespace {
+int skipped = 0;
+}
+
+bool gpu_or_skip() {
+  if (!has_cuda()) ++skipped;
+  return has_cuda();
+}
+
+int cases_without_gpu() { return skipped; }
+
 Device test_device() {
   const char* const value = std::getenv("TENET_TEST_DEVICE");
   const bool asked = value != nullptr && std::strcmp(value, "cuda") == 0;
