@@ -179,6 +179,9 @@ void Tensor::set_grad(Tensor grad) const {
         "set_grad: the gradient is {} {}, the tensor {} {}",
         grad.defined() ? grad.dtype() : b.dtype, grad.defined() ? grad.shape() : Shape(), b.dtype,
         b.shape);
+  check(!grad.defined() || grad.device() == device(),
+        "set_grad: the gradient is on {}, the tensor on {}; move one with .to(device)",
+        grad.defined() ? grad.device() : Device(), device());
   static_cast<Leaf&>(*b.node).grad = std::move(grad);
 }
 

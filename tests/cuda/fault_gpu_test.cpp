@@ -78,7 +78,7 @@ TEST_CASE("indices outside their axis") {
       return index_select(with({1, 2, 3, 4}, device), 0, integers({3, bad, 0}, device));
     });
     check_fault([&](Device device) {
-      return gather(with({1, 2, 3, 4}, device), 0, integers({3, 0, bad}, device));
+      return gather(with({1, 2, 3, 4}, device), integers({3, 0, bad}, device), 0);
     });
     check_fault([&](Device device) {
       return cross_entropy(zeros({3, 4}, {.device = device}), integers({3, bad, 0}, device));

@@ -1,6 +1,7 @@
 /// Copies to, from and on a GPU: sizes stand around the pinned slots of 1 MiB, of which 8 take turns.
 #include <compare.h>
 #include <device.h>
+#include <tenet/core/autograd.h>
 #include <tenet/core/error.h>
 #include <tenet/ops/arithmetic.h>
 #include <tenet/ops/creation.h>
@@ -87,7 +88,7 @@ TEST_CASE("one number is read, and gradients pass between devices") {
   x.set_requires_grad(true);
   const Tensor y = x.to(Device::cuda());
   CHECK(slice(y, 0, 1, 2).item<float>() == 2);
-  backward(y * y, ones({3}, {.device = Device::cuda()}));
+  backward(y * y, {.dy = ones({3}, {.device = Device::cuda()})});
   CHECK(x.grad().device() == Device::cpu());
   CHECK(x.grad().to_vector<float>() == std::vector<float>{4, 4, 4});
 }

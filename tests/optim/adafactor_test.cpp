@@ -145,7 +145,7 @@ TEST_CASE("adafactor survives a gradient of zeros") {
   const Tensor w = make_parameter({4, 4}, 1);
   const std::vector<double> before = w.to_vector<double>();
   optim::Adafactor optimizer(std::vector{w});
-  w.set_grad(from_vector(std::vector<float>(16), {4, 4}));
+  w.set_grad(from_vector(std::vector<float>(16), {4, 4}, {DType::f32, test_device()}));
   optimizer.step();
   for (size_t i = 0; i < 16; ++i) {
     CHECK(w.to_vector<double>()[i] == doctest::Approx(before[i] * (1 - 1e-5)));

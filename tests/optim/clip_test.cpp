@@ -75,7 +75,7 @@ TEST_CASE("a step guard skips what is not finite and gives up after ten in a row
   optim::Sgd optimizer(std::vector{w});
   optim::StepGuard guard;
   const auto step_with = [&](float value) {
-    w.set_grad(from_vector<float>({1, value, 1}, {3}));
+    w.set_grad(from_vector<float>({1, value, 1}, {3}).to(test_device()));
     return guard.step(optimizer, 1.0);
   };
   const auto before = w.to_vector<float>();
@@ -110,7 +110,7 @@ TEST_CASE("steps whose norm is read a step later have the bits of those that wai
       if (norm) norms.push_back(std::isfinite(*norm) ? *norm : -1);
     };
     for (const float third : thirds) {
-      w.set_grad(from_vector<float>({1, -1, third}, {3}));
+      w.set_grad(from_vector<float>({1, -1, third}, {3}).to(test_device()));
       note(later ? guard.step_later(optimizer, max_norm) : guard.step(optimizer, max_norm));
     }
     note(guard.settle());
@@ -124,10 +124,10 @@ TEST_CASE("steps whose norm is read a step later have the bits of those that wai
 }
 
 TEST_CASE("no optimizer steps if the number it is given is not finite") {
-  const Tensor good = scalar(1.0, {.dtype = DType::f64});
-  const Tensor bad = scalar(std::numeric_limits<double>::infinity(), {.dtype = DType::f64});
+  const Tensor good = scalar(1.0, {DType::f64, test_device()});
+  const Tensor bad = scalar(std::numeric_limits<double>::infinity(), {DType::f64, test_device()});
   const auto check_one = [&](auto&& optimizer, const Tensor& w) {
-    w.set_grad(from_vector<float>({1, 2, 3, 4}, {2, 2}));
+    w.set_grad(from_vector<float>({1, 2, 3, 4}, {2, 2}).to(test_device()));
     const auto before = w.to_vector<float>();
     optimizer.step_if_finite(bad);
     CHECK(w.to_vector<float>() == before);
@@ -135,7 +135,7 @@ TEST_CASE("no optimizer steps if the number it is given is not finite") {
     optimizer.step_if_finite(good);
     CHECK(w.to_vector<float>() != before);
     CHECK(optimizer.steps() == 1);
-    CHECK_THROWS_AS(optimizer.step_if_finite(scalar(1.0f)), Error);
+    CHECK_THROWS_AS(optimizer.step_if_finite(scalar(1.0f, {.device = test_device()})), Error);
   };
   const auto fresh = [] { return make_parameter({2, 2}, 1); };
   Tensor w = fresh();
@@ -149,7 +149,7 @@ TEST_CASE("a step guard without clipping leaves the gradients") {
   const Tensor w = make_parameter({3}, 1, DType::f64);
   optim::Sgd optimizer(std::vector{w}, {.learning_rate = 1});
   const double before = w.to_vector<double>()[0];
-  w.set_grad(from_vector<double>({3, 4, 0}, {3}));
+  w.set_grad(from_vector<double>({3, 4, 0}, {3}).to(test_device()));
   optim::StepGuard guard;
   CHECK(guard.step(optimizer) == 5);
   CHECK(w.to_vector<double>()[0] == before - 3);
@@ -157,7 +157,7 @@ TEST_CASE("a step guard without clipping leaves the gradients") {
 
 TEST_CASE("a gradient that two parameters share is scaled once") {
   const std::vector<Tensor> list{make_parameter({3}, 1), make_parameter({3}, 2)};
-  const Tensor shared = from_vector<float>({3, 0, 4}, {3});
+  const Tensor shared = from_vector<float>({3, 0, 4}, {3}, {DType::f32, test_device()});
   for (const Tensor& parameter : list) parameter.set_grad(shared);
   optim::clip_grad_norm(list, 1);
   CHECK(norm_in_double(list) == doctest::Approx(1).epsilon(1e-6));

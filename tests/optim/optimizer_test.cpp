@@ -147,9 +147,9 @@ TEST_CASE("optimizers refuse bad parameter lists") {
 }
 
 TEST_CASE("state is counted as the optimizer's memory") {
-  const int64_t before = memory::stats(Device::cpu(), memory::Category::optimizer).live;
+  const int64_t before = memory::stats(test_device(), memory::Category::optimizer).live;
   const optim::Adam optimizer(std::vector{make_parameter({1000, 10}, 1)});
-  CHECK(memory::stats(Device::cpu(), memory::Category::optimizer).live - before >= 80000);
+  CHECK(memory::stats(test_device(), memory::Category::optimizer).live - before >= 80000);
 }
 
 TEST_CASE("state follows a parameter that changes its type") {

@@ -4,6 +4,7 @@
 #include <tenet/core/detail/device_runtime.h>
 #include <tenet/core/error.h>
 #include <tenet/core/memory.h>
+#include <unistd.h>
 
 #include <bit>
 #include <cstdlib>
@@ -19,17 +20,22 @@ namespace {
 class Memory : public detail::Allocator {
  public:
   Memory() {
-    void* const range = ::mmap(nullptr, stand_in_bytes, PROT_NONE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    check(range != MAP_FAILED, "stand-in GPU: no addresses");
-    first_ = static_cast<std::byte*>(range);
+    const int file = ::memfd_create("stand-in GPU", 0);
+    check(file >= 0 && ::ftruncate(file, stand_in_bytes) == 0, "stand-in GPU: no memory");
+    const auto map = [file](int protection) {
+      void* const range =
+          ::mmap(nullptr, stand_in_bytes, protection, MAP_SHARED | MAP_NORESERVE, file, 0);
+      check(range != MAP_FAILED, "stand-in GPU: no addresses");
+      return static_cast<std::byte*>(range);
+    };
+    first_ = map(PROT_NONE);
+    open_ = map(PROT_READ | PROT_WRITE);
   }
 
   std::byte* allocate(int64_t bytes) override {
     std::byte* const data = take(size_of(bytes));
     if (data == nullptr) return nullptr;
-    const stand_in::Open open;
-    std::memset(data, 0xff, static_cast<size_t>(bytes));
+    std::memset(opened(data), 0xff, static_cast<size_t>(bytes));
     return data;
   }
   void deallocate(std::byte* data, int64_t bytes) override {
@@ -39,16 +45,8 @@ class Memory : public detail::Allocator {
   int64_t reserved() const override { return used_; }
   void trim() override {}
 
-  void open() {
-    const std::lock_guard lock(mutex_);
-    ++openings_;
-    if (used_ > open_bytes_) protect(open_bytes_ = used_, PROT_READ | PROT_WRITE);
-  }
-  void close() {
-    const std::lock_guard lock(mutex_);
-    if (--openings_ > 0) return;
-    protect(open_bytes_, PROT_NONE);
-    open_bytes_ = 0;
+  void* opened(const void* data) const {
+    return open_ + (static_cast<const std::byte*>(data) - first_);
   }
   bool owns(const void* data) const { return data >= first_ && data < first_ + stand_in_bytes; }
 
@@ -68,15 +66,10 @@ class Memory : public detail::Allocator {
     used_ += size;
     return first_ + used_ - size;
   }
-  void protect(int64_t bytes, int how) {
-    if (bytes > 0 && ::mprotect(first_, static_cast<size_t>(bytes), how) != 0) std::abort();
-  }
-
   std::mutex mutex_;
-  std::byte* first_ = nullptr;
+  std::byte *first_ = nullptr, *open_ = nullptr;
   std::map<int64_t, std::vector<std::byte*>> free_;
-  int64_t used_ = 0, open_bytes_ = 0;
-  int openings_ = 0;
+  int64_t used_ = 0;
 };
 
 Memory& gpu_memory() {
@@ -97,8 +90,7 @@ struct Runtime : detail::DeviceRuntime {
   }
   void synchronize(int index) override { select(index); }
   std::unique_ptr<detail::PendingNumber> read_later(const double* number, int) override {
-    const stand_in::Open open;
-    return std::make_unique<Number>(*number);
+    return std::make_unique<Number>(*static_cast<const double*>(stand_in::opened(number)));
   }
 };
 
@@ -122,8 +114,7 @@ void install_stand_in_gpu() {
 
 namespace stand_in {
 
-Open::Open() { gpu_memory().open(); }
-Open::~Open() { gpu_memory().close(); }
+void* opened(const void* data) { return gpu_memory().opened(data); }
 
 bool owns(const void* data) { return gpu_memory().owns(data); }
 

@@ -9,6 +9,7 @@
 #include <tenet/ops/conv2d.h>
 #include <tenet/ops/creation.h>
 #include <tenet/ops/cross_entropy.h>
+#include <tenet/ops/detail/window.h>
 #include <tenet/ops/dropout.h>
 #include <tenet/ops/elementwise.h>
 #include <tenet/ops/index.h>
@@ -29,96 +30,80 @@ namespace {
 
 using namespace tenet::detail;
 
-void check_place(const char* op, const View& view) {
-  if (view.data == nullptr || view.numel() == 0) return;
-  check(!view.device.is_cpu() && owns(view.data), "stand-in GPU: {} got a tensor on {}", op,
-        owns(view.data) ? "cpu" : "the host");
+/// The tensor as the CPU's kernel may touch it.
+void open(const char* op, View& v) {
+  if (v.data == nullptr) return;
+  check(!v.device.is_cpu() && owns(v.data), "stand-in GPU: {} got a tensor on {}", op,
+        owns(v.data) ? "cpu" : "the host");
+  v.data = opened(v.data);
+  v.device = Device::cpu();
 }
-
-/// The tensors of what kernels take.
-template <class Visit>
-void each(const View& v, Visit visit) {
-  visit(v);
+void open(const char* op, std::initializer_list<View*> views) {
+  for (View* v : views) open(op, *v);
 }
-template <class Visit>
-void each(const LayerNormForward& a, Visit visit) {
-  for (const View& v : {a.y, a.mean, a.rstd, a.x, a.weight, a.bias}) visit(v);
+void open(const char* op, LayerNormForward& a) {
+  open(op, {&a.y, &a.mean, &a.rstd, &a.x, &a.weight, &a.bias});
 }
-template <class Visit>
-void each(const LayerNormBackward& a, Visit visit) {
-  for (const View& v : {a.dx, a.dweight, a.dbias, a.dy, a.x, a.mean, a.rstd, a.weight}) visit(v);
+void open(const char* op, LayerNormBackward& a) {
+  open(op, {&a.dx, &a.dweight, &a.dbias, &a.dy, &a.x, &a.mean, &a.rstd, &a.weight});
 }
-template <class Visit>
-void each(const ChannelNorm& a, Visit visit) {
-  for (const View& v : {a.y, a.x, a.mean, a.variance, a.weight, a.bias}) visit(v);
+void open(const char* op, ChannelNorm& a) {
+  open(op, {&a.y, &a.x, &a.mean, &a.variance, &a.weight, &a.bias});
 }
-template <class Visit>
-void each(const BatchNormBackward& a, Visit visit) {
-  for (const View& v : {a.dx, a.dweight, a.dbias, a.dy, a.x, a.mean, a.variance, a.weight})
-    visit(v);
+void open(const char* op, BatchNormBackward& a) {
+  open(op, {&a.dx, &a.dweight, &a.dbias, &a.dy, &a.x, &a.mean, &a.variance, &a.weight});
 }
-template <class Visit>
-void each(const AttentionForward& a, Visit visit) {
-  for (const View& v : {a.y, a.log_sum, a.q, a.k, a.v, a.mask}) visit(v);
+void open(const char* op, AttentionForward& a) {
+  open(op, {&a.y, &a.log_sum, &a.q, &a.k, &a.v, &a.mask});
 }
-template <class Visit>
-void each(const AttentionBackward& a, Visit visit) {
-  for (const View& v : {a.dq, a.dk, a.dv, a.y, a.dy, a.log_sum, a.q, a.k, a.v, a.mask}) visit(v);
+void open(const char* op, AttentionBackward& a) {
+  open(op, {&a.dq, &a.dk, &a.dv, &a.y, &a.dy, &a.log_sum, &a.q, &a.k, &a.v, &a.mask});
 }
-template <class Visit>
-void each(const LshSort& a, Visit visit) {
-  for (const View& v : {a.order, a.bucket, a.mask}) visit(v);
+void open(const char* op, LshSort& a) { open(op, {&a.order, &a.bucket, &a.mask}); }
+void open(const char* op, LshForward& a) {
+  open(op, {&a.y, &a.log_sum, &a.qk, &a.v, &a.order, &a.mask});
 }
-template <class Visit>
-void each(const LshForward& a, Visit visit) {
-  for (const View& v : {a.y, a.log_sum, a.qk, a.v, a.order, a.mask}) visit(v);
+void open(const char* op, LshStep& a) { open(op, {&a.y, &a.q, &a.own, &a.k, &a.v, &a.seen}); }
+void open(const char* op, LshBackward& a) {
+  open(op, {&a.dqk, &a.dv, &a.y, &a.dy, &a.log_sum, &a.qk, &a.v, &a.order, &a.mask});
 }
-template <class Visit>
-void each(const LshStep& a, Visit visit) {
-  for (const View& v : {a.y, a.q, a.own, a.k, a.v, a.seen}) visit(v);
+void open(const char* op, SgdTensor& a) { open(op, {&a.w, &a.dw, &a.momentum}); }
+void open(const char* op, AdamTensor& a) { open(op, {&a.w, &a.dw, &a.first, &a.second}); }
+void open(const char* op, RmsPropTensor& a) {
+  open(op, {&a.w, &a.dw, &a.square, &a.mean, &a.momentum});
 }
-template <class Visit>
-void each(const LshBackward& a, Visit visit) {
-  for (const View& v : {a.dqk, a.dv, a.y, a.dy, a.log_sum, a.qk, a.v, a.order, a.mask}) visit(v);
+void open(const char* op, AdafactorTensor& a) {
+  open(op, {&a.w, &a.dw, &a.row, &a.column, &a.momentum});
 }
-template <class Visit>
-void each(const SgdTensor& a, Visit visit) {
-  for (const View& v : {a.w, a.dw, a.momentum}) visit(v);
-}
-template <class Visit>
-void each(const AdamTensor& a, Visit visit) {
-  for (const View& v : {a.w, a.dw, a.first, a.second}) visit(v);
-}
-template <class Visit>
-void each(const RmsPropTensor& a, Visit visit) {
-  for (const View& v : {a.w, a.dw, a.square, a.mean, a.momentum}) visit(v);
-}
-template <class Visit>
-void each(const AdafactorTensor& a, Visit visit) {
-  for (const View& v : {a.w, a.dw, a.row, a.column, a.momentum}) visit(v);
-}
-template <class T, class Visit>
-void each(const std::vector<T>& all, Visit visit) {
+template <class T>
+void open(const char* op, std::vector<T>& all) {
   if constexpr (!std::is_arithmetic_v<T>) {
-    for (const T& one : all) each(one, visit);
+    for (T& one : all) open(op, one);
   }
 }
-
-template <class T>
-void check_argument(const char* op, const T& argument) {
-  const auto visit = [op](const View& view) { check_place(op, view); };
-  if constexpr (requires { each(argument, visit); }) each(argument, visit);
+/// An optimizer's step, whose guard is a number on the GPU.
+template <class Step>
+requires requires(Step s) { s.guard; }
+void open(const char* op, Step& step) {
+  if (step.guard == nullptr) return;
+  check(owns(step.guard), "stand-in GPU: {} got a guard on the host", op);
+  step.guard = static_cast<const double*>(opened(step.guard));
 }
 
-/// The CPU's kernel of a slot, on memory that is open for so long.
+/// A copy for the CPU's kernel.
+template <class T>
+T opened_copy(const char* op, T argument) {
+  if constexpr (requires { open(op, argument); }) open(op, argument);
+  return argument;
+}
+
+/// The CPU's kernel of a slot, on memory that is open.
 template <auto& kernel, class Slot = std::remove_cvref_t<decltype(kernel)>>
 struct OnCpu;
 template <auto& kernel, class... Args>
 struct OnCpu<kernel, Kernel<void(Args...)>> {
   static void run(Args... args) {
-    (check_argument(kernel.name(), args), ...);
-    const Open open;
-    kernel(Device::cpu(), static_cast<Args&&>(args)...);
+    kernel(Device::cpu(), opened_copy<std::remove_cvref_t<Args>>(kernel.name(), args)...);
   }
 };
 
@@ -157,8 +142,8 @@ void transfer(View to, View from) {
   check(to.device.is_cpu() != from.device.is_cpu() && to.device.is_cpu() != owns(to.data) &&
             from.device.is_cpu() != owns(from.data),
         "stand-in GPU: transfer from {} to {} of memory that is elsewhere", from.device, to.device);
-  const Open open;
-  std::memcpy(to.data, from.data, bytes);
+  std::memcpy(to.device.is_cpu() ? to.data : opened(to.data),
+              from.device.is_cpu() ? from.data : opened(from.data), bytes);
 }
 
 int fill_families() {
