@@ -118,7 +118,8 @@ class Tensor {
   /// The gradient that backward() has added up here; undefined before. Only leaves have one, and
   /// tensors that asked by retain_grad().
   Tensor grad() const;
-  /// Replaces the gradient of a leaf, which copies see. Error: not a leaf, another shape or type.
+  /// Replaces the gradient of a leaf, which copies see. Error: not a leaf, another shape, type or
+  /// device.
   void set_grad(Tensor grad) const;
   /// Makes the gradient undefined.
   void clear_grad() const;

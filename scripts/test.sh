@@ -30,7 +30,7 @@ nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null || true)
 if [[ -n $nvcc ]]; then
   architecture=90-real # one, for the sake of time: what is compiled is to be linked, not to be run
   [[ -e /dev/nvidia0 || -e /dev/dxg ]] && architecture=native
-  cuda=(-DTENET_CUDA=ON -DCMAKE_CUDA_COMPILER="$nvcc" -DCMAKE_CUDA_ARCHITECTURES=$architecture)
+  cuda=(-DTENET_CUDA=ON -DCMAKE_CUDA_COMPILER="$nvcc" "-DCMAKE_CUDA_ARCHITECTURES=$architecture")
 else
   echo "== CUDA is left out: there is no nvcc"
   cuda=(-DTENET_CUDA=OFF)

@@ -7,6 +7,9 @@
 /// uninitialised. It says nothing of cuda/, which it replaces, also in a build with CUDA.
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace tenet::test {
 
 /// Whether TENET_STAND_IN_GPU asks for it.
@@ -26,8 +29,10 @@ void* opened(const void* data);
 /// Whether [data, data + 1) is memory of the stand-in.
 bool owns(const void* data);
 
-/// Fills the empty CUDA slots, and how many there are.
-int fill_slots();
+/// Fills the empty CUDA slots.
+void fill_slots();
+/// The names of those that are empty.
+std::vector<std::string> empty_slots();
 
 }  // namespace stand_in
 }  // namespace tenet::test

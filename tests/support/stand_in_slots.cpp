@@ -24,6 +24,8 @@
 #include <tenet/ops/update/update.h>
 
 #include <cstring>
+#include <string>
+#include <vector>
 
 namespace tenet::test::stand_in {
 namespace {
@@ -107,31 +109,37 @@ struct OnCpu<kernel, Kernel<void(Args...)>> {
   }
 };
 
+/// The names of CUDA slots that hold nothing.
+using Names = std::vector<std::string>;
+
+/// Notes the empty ones, or, without a list, fills them.
 template <auto&... kernels>
-int fill() {
-  return (0 + ... + (kernels.fill(Device::Kind::cuda, &OnCpu<kernels>::run) ? 1 : 0));
-}
-template <class... F>
-int fill_unary(TypeList<F...>) {
-  return fill<unary_kernel<F>...>();
-}
-template <class... F>
-int fill_unary_backward(TypeList<F...>) {
-  const auto one = []<class G>() {
-    if constexpr (G::saves == functor::Saves::nothing)
-      return 0;
-    else
-      return fill<unary_backward_kernel<G>>();
+void visit(Names* empty) {
+  const auto one = [empty]<auto & kernel>() {
+    if (empty == nullptr) {
+      kernel.fill(Device::Kind::cuda, &OnCpu<kernel>::run);
+    } else if (!kernel.filled(Device::Kind::cuda)) {
+      empty->push_back(kernel.name());
+    }
   };
-  return (0 + ... + one.template operator()<F>());
+  (one.template operator()<kernels>(), ...);
+}
+template <class F>
+void visit_backward(Names* empty) {
+  if constexpr (F::saves != functor::Saves::nothing) visit<unary_backward_kernel<F>>(empty);
 }
 template <class... F>
-int fill_binary(TypeList<F...>) {
-  return fill<binary_kernel<F>...>();
+void visit_unary(TypeList<F...>, Names* empty) {
+  visit<unary_kernel<F>...>(empty);
+  (visit_backward<F>(empty), ...);
 }
 template <class... F>
-int fill_binary_backward(TypeList<F...>) {
-  return fill<binary_backward_kernel<F>...>();
+void visit_binary(TypeList<F...>, Names* empty) {
+  visit<binary_kernel<F>...>(empty);
+}
+template <class... F>
+void visit_binary_backward(TypeList<F...>, Names* empty) {
+  visit<binary_backward_kernel<F>...>(empty);
 }
 
 /// Between the host's memory and the stand-in's; one side is open to all.
@@ -146,33 +154,43 @@ void transfer(View to, View from) {
               from.device.is_cpu() ? from.data : opened(from.data), bytes);
 }
 
-int fill_families() {
-  const auto unary = [](auto list) { return fill_unary(list) + fill_unary_backward(list); };
-  return unary(UnaryFunctors()) + unary(ScalarFunctors()) + unary(ActivationFunctors()) +
-         fill_binary(BinaryFunctors()) + fill_binary_backward(BinaryBackwardFunctors());
+void visit_all(Names* empty) {
+  visit_unary(UnaryFunctors(), empty);
+  visit_unary(ScalarFunctors(), empty);
+  visit_unary(ActivationFunctors(), empty);
+  visit_binary(BinaryFunctors(), empty);
+  visit_binary_backward(BinaryBackwardFunctors(), empty);
+  visit<copy_kernel, fill_kernel, accumulate_kernel, sum_to_kernel, where_kernel, arange_kernel,
+        rand_kernel, randn_kernel, randint_kernel, bernoulli_kernel, dropout_kernel,
+        add_scaled_kernel, matmul_kernel>(empty);
+  visit<sum_kernel, mean_kernel, norm_kernel, logsumexp_kernel, max_kernel, min_kernel,
+        argmax_kernel, argmin_kernel, var_kernel, cumsum_kernel, argsort_kernel>(empty);
+  visit<softmax_kernel, log_softmax_kernel, softmax_backward_kernel, log_softmax_backward_kernel,
+        layer_norm_kernel, layer_norm_backward_kernel, channel_statistics_kernel,
+        channel_norm_kernel, batch_norm_backward_kernel, check_index_kernel, gather_rows_kernel,
+        add_rows_kernel, gather_kernel, scatter_add_kernel, cross_entropy_kernel,
+        cross_entropy_backward_kernel>(empty);
+  visit<encode_kernel, decode_kernel, coupling_add_kernel, coupling_sub_kernel, conv2d_kernel,
+        conv2d_input_kernel, conv2d_weight_kernel, max_pool2d_kernel, pick_kernel, unpick_kernel,
+        avg_pool2d_kernel, avg_unpool2d_kernel>(empty);
+  visit<attention_kernel, attention_backward_kernel, lsh_hash_kernel, lsh_sort_kernel,
+        lsh_attention_kernel, lsh_step_kernel, lsh_attention_backward_kernel>(empty);
+  visit<sgd_update_kernel, adam_update_kernel, rmsprop_update_kernel, adafactor_update_kernel,
+        square_sum_kernel, scale_kernel>(empty);
 }
 
 }  // namespace
 
-int fill_slots() {
-  return (transfer_kernel.fill(Device::Kind::cuda, &transfer) ? 1 : 0) + fill_families() +
-         fill<copy_kernel, fill_kernel, accumulate_kernel, sum_to_kernel>() +
-         fill<where_kernel, arange_kernel, rand_kernel, randn_kernel, randint_kernel,
-              bernoulli_kernel, dropout_kernel, add_scaled_kernel, matmul_kernel>() +
-         fill<sum_kernel, mean_kernel, norm_kernel, logsumexp_kernel, max_kernel, min_kernel,
-              argmax_kernel, argmin_kernel, var_kernel, cumsum_kernel, argsort_kernel>() +
-         fill<softmax_kernel, log_softmax_kernel, softmax_backward_kernel,
-              log_softmax_backward_kernel, layer_norm_kernel, layer_norm_backward_kernel,
-              channel_statistics_kernel, channel_norm_kernel, batch_norm_backward_kernel>() +
-         fill<check_index_kernel, gather_rows_kernel, add_rows_kernel, gather_kernel,
-              scatter_add_kernel, cross_entropy_kernel, cross_entropy_backward_kernel>() +
-         fill<encode_kernel, decode_kernel, coupling_add_kernel, coupling_sub_kernel>() +
-         fill<conv2d_kernel, conv2d_input_kernel, conv2d_weight_kernel, max_pool2d_kernel,
-              pick_kernel, unpick_kernel, avg_pool2d_kernel, avg_unpool2d_kernel>() +
-         fill<attention_kernel, attention_backward_kernel, lsh_hash_kernel, lsh_sort_kernel,
-              lsh_attention_kernel, lsh_step_kernel, lsh_attention_backward_kernel>() +
-         fill<sgd_update_kernel, adam_update_kernel, rmsprop_update_kernel, adafactor_update_kernel,
-              square_sum_kernel, scale_kernel>();
+void fill_slots() {
+  transfer_kernel.fill(Device::Kind::cuda, &transfer);
+  visit_all(nullptr);
+}
+
+std::vector<std::string> empty_slots() {
+  Names names;
+  visit_all(&names);
+  if (!transfer_kernel.filled(Device::Kind::cuda)) names.push_back(transfer_kernel.name());
+  return names;
 }
 
 }  // namespace tenet::test::stand_in
