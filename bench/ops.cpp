@@ -3,7 +3,7 @@
 ///
 /// forward: the call with its node, and the end of its result. backward: the walk alone, each on a
 /// fresh graph, into leaves without gradients. Sizes are about 1 K (small), 256 K (cache) and 16 M
-/// (large) numbers. With --device cuda, calls are timed 16 at a time until the last of them is done.
+/// (large) numbers. With --device cuda, 16 calls are timed together, until the last one is done.
 #include <benchmark/benchmark.h>
 
 #include <tenet/core/autograd.h>

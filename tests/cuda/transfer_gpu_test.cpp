@@ -1,4 +1,4 @@
-/// Copies to, from and on a GPU: sizes stand around the pinned slots of 1 MiB, of which 8 take turns.
+/// Copies to, from and on a GPU: sizes stand around the pinned slots of 1 MiB; there are 8 of them.
 #include <compare.h>
 #include <device.h>
 #include <tenet/core/autograd.h>
