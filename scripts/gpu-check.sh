@@ -116,7 +116,7 @@ step tests 180 ctest --test-dir "$build" --output-on-failure --parallel "$(nproc
 if command -v compute-sanitizer >/dev/null; then
   checked=("${run[@]}" TENET_OP_TABLE=cuda compute-sanitizer --error-exitcode 9 --print-limit 20)
   rows= # those that share memory among threads
-  for words in 'matrix products' conv2d softmax norm sum 'by index' 'order and parts' extremes cross_entropy attention; do
+  for words in 'matrix products' conv2d softmax norm sum 'by index' 'order and parts' sort extremes cross_entropy attention stream; do
     rows+="${rows:+,}op table*$words*"
   done
   step memcheck 75 "${checked[@]}" --tool memcheck --leak-check no "$build/tests/tenet_tests_ops" "--test-case=$rows" || true
