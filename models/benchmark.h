@@ -27,7 +27,7 @@ ReformerConfig benchmark_config(const BenchmarkModel& model, int64_t length);
 struct StepBenchmarkOptions {
   BenchmarkModel model = {};         // what is trained
   int64_t length = 4096, batch = 1;  // random bytes
-  int64_t steps = 3;                 // timed ones, after one that is not
+  int64_t steps = 3;                 // timed ones, after one that is not; 0: that one counts
   bool reversible = true;            // else activations are kept
   bool graph = false;                // on a GPU: a step's work as one CUDA graph (WorkGraph)
   bool profile = false;              // one more step, traced

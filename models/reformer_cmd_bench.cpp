@@ -54,10 +54,13 @@ void add_bench_step(CLI::App& bench) {
       "step", "Time and memory of a training step (forward, backward, Adam) on random bytes.");
   add_model_flags(*step, o.model);
   for (auto [flag, value, what] : {std::tuple("--length", &o.length, "tokens of a sequence"),
-                                   {"--batch", &o.batch, "sequences of a step"},
-                                   {"--steps", &o.steps, "timed steps, whose median counts"}}) {
+                                   {"--batch", &o.batch, "sequences of a step"}}) {
     step->add_option(flag, *value, what)->capture_default_str()->check(CLI::PositiveNumber);
   }
+  step->add_option("--steps", o.steps,
+                   "timed steps after an untimed one, whose median counts; 0: that one counts")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   step->add_option("--reversible", flags->reversible, "off: activations are kept")
       ->capture_default_str()
       ->check(CLI::IsMember({"on", "off"}));

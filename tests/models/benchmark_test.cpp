@@ -80,6 +80,17 @@ TEST_CASE("a benchmark's step with activations kept") {
   CHECK(r.dense_flops == 23691264);
 }
 
+TEST_CASE("a benchmark of no further step counts the first") {
+  StepBenchmarkOptions options = tiny_step();
+  options.steps = 0;
+  const StepBenchmark r = benchmark_step(options);
+  REQUIRE(r.seconds.size() == 1);
+  CHECK(r.step_seconds > 0);
+  CHECK(r.step_seconds == r.seconds[0]);
+  CHECK(r.tokens_per_second == 2 * 64 / r.step_seconds);
+  CHECK(r.releases > 0);
+}
+
 TEST_CASE("operations of products with weights, by hand") {
   BenchmarkModel model = tiny_model();
   // LSH: 3 matrices of 32 x 32 and 2 of 32 x 64 a layer; the head 64 x 258.
@@ -187,7 +198,8 @@ TEST_CASE("errors of benchmarks") {
     return error_of([&] { benchmark_step(options); });
   };
   using Options = StepBenchmarkOptions;
-  CHECK(step([](Options& o) { o.steps = 0; }) == "bench: 0 timed steps; at least 1 is needed");
+  CHECK(step([](Options& o) { o.steps = -1; }) ==
+        "bench: -1 timed steps; 0, where the first counts, is the least");
   CHECK(step([](Options& o) { o.batch = 0; }) == "bench: batch 0 and length 64 must be at least 1");
   CHECK(step([](Options& o) { o.length = -1; }) ==
         "bench: batch 2 and length -1 must be at least 1");

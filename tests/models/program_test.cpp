@@ -264,6 +264,9 @@ TEST_CASE("bench prints one JSON object") {
   CHECK(loud.code == 0);
   CHECK(loud.output.starts_with("step "));
   CHECK(contains(loud.output, "\n{\"layers\":2,"));
+  const Outcome once = bench({"step", "--length", "64", "--steps", "0", "--json"});
+  CHECK_MESSAGE(once.code == 0, once.output);
+  CHECK(nlohmann::json::parse(once.output)["all_step_seconds"].size() == 1);
   const Outcome drawn = bench({"generate", "--context", "8", "--tokens", "3"});
   CHECK_MESSAGE(drawn.code == 0, drawn.output);
   CHECK(lines(drawn.output) == 1);
@@ -278,7 +281,7 @@ TEST_CASE("mistakes in bench") {
     return outcome.output;
   };
   CHECK(contains(output({"bench", "step", "--stepz", "3"}), "--stepz"));
-  CHECK(contains(output({"bench", "step", "--steps", "0"}), "--steps"));
+  CHECK(contains(output({"bench", "step", "--steps", "-1"}), "--steps"));
   CHECK(contains(output({"bench", "step", "--dtype", "f64"}), "--dtype"));
   CHECK(contains(output({"bench", "step", "--reversible", "maybe"}), "--reversible"));
   CHECK(contains(output({"bench", "generate", "--tokens", "1"}), "--tokens"));
