@@ -1,5 +1,6 @@
 #include <tenet/core/parallel.h>
 #include <tenet/ops/gemm/detail/engines.h>
+#include <tenet/ops/gemm/detail/few_rows.h>
 
 namespace tenet::detail {
 
@@ -32,6 +33,12 @@ bool BlockedEngine<From, Sum>::product(const GemmTask& task, int64_t begin, int6
     const auto left = a.at(task.row, begin + done);
     const auto right = b.at(begin + done, task.column);
     const bool add = done > 0;
+    if constexpr (std::is_same_v<From, Sum> && std::is_floating_point_v<Sum>) {
+      if (few_rows_takes(task.rows, right)) {
+        few_rows_product(task.rows, task.columns, length, left, right, c, ldc, add);
+        continue;
+      }
+    }
     if constexpr (std::is_same_v<From, float>) {
       if (sgemm_takes(task.rows, task.columns, length, left, right)) {
         if (!sgemm(task.rows, task.columns, length, left, right, c, ldc, add)) return false;

@@ -12,8 +12,9 @@
 namespace tenet::detail {
 namespace {
 
-/// Multiply-adds below which another thread does not pay.
-constexpr int64_t thread_work = int64_t{1} << 18;
+/// Multiply-adds below which another thread does not pay. With fewer rows than least_rows, reading
+/// B takes as long as they would.
+constexpr int64_t thread_work = int64_t{1} << 18, least_rows = 8;
 
 /// Drops batch axes of size 1 and turns the last ones into rows where A and C go on as rows and B
 /// is the same matrix.
@@ -123,7 +124,8 @@ class Run {
 
   void operator()() const {
     const int64_t tasks = g_.batch.numel() * row_blocks_ * column_blocks_;
-    const int64_t work = g_.batch.numel() * g_.m * g_.n * std::max<int64_t>(g_.k, 1) / tasks;
+    const int64_t rows = std::max(g_.m, least_rows);
+    const int64_t work = g_.batch.numel() * rows * g_.n * std::max<int64_t>(g_.k, 1) / tasks;
     const int64_t grain = thread_work / std::max<int64_t>(work, 1) + 1;
     const int64_t parts = omp_in_parallel() ? 1 : std::min<int64_t>(num_threads(), tasks);
     const memory::Workspace<std::byte> scratch(parts * scratch_bytes_);
