@@ -13,10 +13,10 @@ namespace {
 constexpr int64_t rows = amx::rows, depth = amx::depth, tile = rows * depth;
 using Line = VectorOf<float>::Type;  // 16 pairs of bf16
 
-Shape without_repeats(const Gemm& g) {
+Shape without_repeats(const Shape& batch, const Strides& strides) {
   Shape items;
-  for (int axis = 0; axis < g.batch.dim(); ++axis) {
-    items.push_back(g.b.batch_strides[axis] == 0 ? 1 : g.batch[axis]);
+  for (int axis = 0; axis < batch.dim(); ++axis) {
+    items.push_back(strides[axis] == 0 ? 1 : batch[axis]);
   }
   return items;
 }
@@ -77,14 +77,52 @@ void transpose_tile(bf16* x) {
   for (int64_t r = 0; r < rows; ++r) _mm512_storeu_ps(x + r * depth, (__m512)lines[r]);
 }
 
-/// A tile of A: lines of 16 rows, pairs along k.
+/// A tile of 16 lines, pairs along k: the left operand of a product of tiles.
 template <class T>
-void pack_a_tile(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
+void pack_left(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
   if (from.row == 1 && from.column != 1) {
     read_across(from, lines, k, to);
     transpose_tile(to);
   } else {
     read_lines(from, lines, k, to);
+  }
+}
+
+/// The same transposed: the right operand.
+template <class T>
+void pack_right(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
+  if (from.row == 1 && from.column != 1) {
+    read_across(from, lines, k, to);
+  } else {
+    read_lines(from, lines, k, to);
+    transpose_tile(to);
+  }
+}
+
+/// Up to 16 lines from `line` over [begin, begin + k): in place, or as tiles in `space`.
+TileRows left_operand(const Lines& x, int64_t line, int64_t begin, int64_t k, bf16* space) {
+  const int64_t lines = x.count - line;
+  const auto packed = [&](auto from) -> TileRows {
+    for (int64_t j = 0; j < k; j += depth) {
+      pack_left(from.at(0, j), std::min(lines, rows), k - j, space + j * rows);
+    }
+    return {space, depth * sizeof(bf16), tile};
+  };
+  if (x.dtype == DType::f32) return packed(x.at<float>(line, begin));
+  const Strided<bf16> from = x.at<bf16>(line, begin);
+  if (from.column == 1 && lines >= rows && k % depth == 0) {
+    return {from.data, from.row * static_cast<int64_t>(sizeof(bf16)), depth};
+  }
+  return packed(from);
+}
+
+/// c(i, j) = square(j, i) for i < height and j < columns.
+void store_transposed(const float* square, int64_t height, int64_t columns, float* c, int64_t ldc) {
+  Line lines[rows];
+  transpose_square(square, rows, rows, lines);
+  const auto lanes = static_cast<__mmask16>(amx::first_lanes(columns));
+  for (int64_t i = 0; i < height; ++i) {
+    _mm512_mask_storeu_ps(c + i * ldc, lanes, (__m512)lines[i]);
   }
 }
 
@@ -121,51 +159,61 @@ void tile_products(const std::array<TileRows, 2>& a, const bf16* b, int64_t b_st
 
 TileEngine::TileEngine(Gemm& g)
     : g_(g),
+      few_rows_(g.m <= rows && g.b.row_stride == 1),
       k_tiles_(tiles_in(g.k, depth)),
-      n_tiles_(tiles_in(g.n, rows)),
-      packed_(without_repeats(g).numel() * k_tiles_ * n_tiles_ * tile) {
-  const Shape items = without_repeats(g);
-  g.b.dtype == DType::f32 ? pack_b<float>(items) : pack_b<bf16>(items);
-  g.b.batch_strides = contiguous_strides(items);
+      line_tiles_(tiles_in(few_rows_ ? g.m : g.n, rows)),
+      packed_(without_repeats(g.batch, (few_rows_ ? g.a : g.b).batch_strides).numel() * k_tiles_ *
+              line_tiles_ * tile) {
+  MatrixView& x = few_rows_ ? g.a : g.b;
+  const Shape items = without_repeats(g.batch, x.batch_strides);
+  x.dtype == DType::f32 ? pack<float>(items, x.batch_strides) : pack<bf16>(items, x.batch_strides);
+  x.batch_strides = contiguous_strides(items);
   for (int axis = 0; axis < items.dim(); ++axis) {
-    int64_t& stride = g.b.batch_strides[axis];
-    stride = items[axis] == 1 ? 0 : stride * k_tiles_ * n_tiles_ * tile;
+    int64_t& stride = x.batch_strides[axis];
+    stride = items[axis] == 1 ? 0 : stride * k_tiles_ * line_tiles_ * tile;
   }
 }
 
-/// Tiles of an item: [k_tiles][n_tiles].
+Lines TileEngine::rows_of_a(int64_t offset) const {
+  const MatrixView& a = g_.a;
+  return {static_cast<const std::byte*>(a.data) + offset * itemsize(a.dtype), a.dtype, g_.m,
+          a.row_stride, a.column_stride};
+}
+
+Lines TileEngine::columns_of_b(int64_t offset) const {
+  const MatrixView& b = g_.b;
+  return {static_cast<const std::byte*>(b.data) + offset * itemsize(b.dtype), b.dtype, g_.n,
+          b.column_stride, b.row_stride};
+}
+
+/// Tiles of an item: [k_tiles][line_tiles].
 template <class T>
-void TileEngine::pack_b(const Shape& items) {
-  const int64_t per_item = k_tiles_ * n_tiles_;
+void TileEngine::pack(const Shape& items, const Strides& strides) {
+  const int64_t per_item = k_tiles_ * line_tiles_;
   parallel_for(items.numel() * per_item, 48, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
-      int64_t rest = unit / per_item;
-      const T* item = static_cast<const T*>(g_.b.data);
+      int64_t rest = unit / per_item, offset = 0;
       for (int axis = items.dim() - 1; axis >= 0; --axis) {
-        item += rest % items[axis] * g_.b.batch_strides[axis];
+        offset += rest % items[axis] * strides[axis];
         rest /= items[axis];
       }
+      const Lines lines = few_rows_ ? rows_of_a(offset) : columns_of_b(offset);
       const int64_t at = unit % per_item;
-      pack_b_tile(item, at / n_tiles_ * depth, at % n_tiles_ * rows, packed_.data() + unit * tile);
+      const int64_t line = at % line_tiles_ * rows, k = at / line_tiles_ * depth;
+      pack_right(lines.at<T>(line, k), lines.count - line, g_.k - k, packed_.data() + unit * tile);
     }
   });
 }
 
-template <class T>
-void TileEngine::pack_b_tile(const T* item, int64_t k, int64_t n, bf16* to) const {
-  const Strided<T> lines{item + k * g_.b.row_stride + n * g_.b.column_stride, g_.b.column_stride,
-                         g_.b.row_stride};
-  if (lines.row == 1) {
-    read_across(lines, g_.n - n, g_.k - k, to);
-  } else {
-    read_lines(lines, g_.n - n, g_.k - k, to);
-    transpose_tile(to);
-  }
-}
-
 /// Blocks of C that stay in the first cache or near it. Where B is larger than the second cache,
-/// larger blocks over a part of its columns, so that many rows meet them there.
+/// larger blocks over a part of its columns, so that many rows meet them there. Few rows: a share
+/// of the columns for every thread.
 Tiling TileEngine::tiling(int threads) const {
+  if (few_rows_) {
+    constexpr int64_t most_columns = 512;
+    const int64_t share = g_.batch.numel() < threads ? (g_.n + threads - 1) / threads : g_.n;
+    return {rows, std::min(round_up(share, 2 * rows), most_columns)};
+  }
   constexpr int64_t cached = 384 * 1024, small = 16 * 1024, large = 64 * 1024, most_rows = 256;
   const bool fits = std::min(g_.k, sum_block) * g_.n <= cached;
   const int64_t columns = fits ? g_.n : std::min<int64_t>(g_.n, large / most_rows);
@@ -175,49 +223,40 @@ Tiling TileEngine::tiling(int threads) const {
   return {std::clamp(std::min(fitting, round_up(share, 2 * rows)), 2 * rows, most_rows), columns};
 }
 
-/// Two rows of tiles of A, and a tile of C.
+/// Two rows of tiles of the left operand, and tiles of C.
 size_t TileEngine::scratch_bytes(const Tiling&) const {
   const int64_t steps = std::min(k_tiles_, sum_block / depth);
   return static_cast<size_t>(2 * steps * tile) * sizeof(bf16) + 4 * rows * rows * sizeof(float);
 }
 
-TileRows TileEngine::rows_of(const GemmTask& task, int64_t row, int64_t begin, int64_t k,
-                             bf16* space) const {
-  const int64_t lines = task.row + task.rows - row;
-  const auto packed = [&](auto a) -> TileRows {
-    for (int64_t j = 0; j < k; j += depth) {
-      pack_a_tile(a.at(row, begin + j), std::min(lines, rows), k - j, space + j * rows);
-    }
-    return {space, depth * sizeof(bf16), tile};
-  };
-  if (g_.a.dtype == DType::f32) return packed(a_of<float>(task));
-  const Strided<bf16> a = a_of<bf16>(task);
-  if (a.column == 1 && lines >= rows && k % depth == 0) {
-    return {a.at(row, begin).data, a.row * static_cast<int64_t>(sizeof(bf16)), depth};
-  }
-  return packed(a);
-}
-
 bool TileEngine::product(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,
                          std::byte* scratch) const {
   const amx::Tiles scope;
+  auto* const space = reinterpret_cast<bf16*>(scratch);
+  few_rows_ ? few_rows(task, begin, k, c, ldc, space) : many_rows(task, begin, k, c, ldc, space);
+  return true;
+}
+
+void TileEngine::many_rows(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,
+                           bf16* space) const {
   const int64_t steps = tiles_in(k, depth), n = task.columns;
-  auto* const a_space = reinterpret_cast<bf16*>(scratch);
-  auto* const edge = reinterpret_cast<float*>(a_space + 2 * steps * tile);
+  auto* const edge = reinterpret_cast<float*>(space + 2 * steps * tile);
+  Lines a = rows_of_a(task.a_offset);
+  a.count = task.row + task.rows;
   const bf16* b =
-      packed_.data() + task.b_offset + (begin / depth * n_tiles_ + task.column / rows) * tile;
+      packed_.data() + task.b_offset + (begin / depth * line_tiles_ + task.column / rows) * tile;
   for (int64_t i = 0; i < task.rows; i += 2 * rows) {
     const bool high = i + rows < task.rows;
-    const TileRows upper = rows_of(task, task.row + i, begin, k, a_space);
+    const TileRows upper = left_operand(a, task.row + i, begin, k, space);
     const TileRows lower =
-        high ? rows_of(task, task.row + i + rows, begin, k, a_space + steps * tile) : upper;
+        high ? left_operand(a, task.row + i + rows, begin, k, space + steps * tile) : upper;
     for (int64_t j = 0; j < n; j += 2 * rows) {
       const bool wide = j + rows < n, whole = j + (wide ? 2 : 1) * rows <= n;
       float* const at = c + i * ldc + j;
       const int64_t ld = whole ? ldc : 2 * rows;
       float* const to = whole ? at : edge;
       const auto run = [&]<int up, int across>() {
-        tile_products<up, across>({upper, lower}, b + j * depth, n_tiles_ * tile, steps, to, ld);
+        tile_products<up, across>({upper, lower}, b + j * depth, line_tiles_ * tile, steps, to, ld);
       };
       if (high && wide) run.template operator()<2, 2>();
       if (high && !wide) run.template operator()<2, 1>();
@@ -228,7 +267,27 @@ bool TileEngine::product(const GemmTask& task, int64_t begin, int64_t k, float* 
       }
     }
   }
-  return true;
+}
+
+/// C^T = B^T A^T, two tiles high.
+void TileEngine::few_rows(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,
+                          bf16* space) const {
+  const int64_t steps = tiles_in(k, depth), n = task.columns;
+  auto* const sums = reinterpret_cast<float*>(space + 2 * steps * tile);
+  const Lines b = columns_of_b(task.b_offset);
+  const bf16* const a = packed_.data() + task.a_offset + begin / depth * tile;
+  for (int64_t j = 0; j < n; j += 2 * rows) {
+    const TileRows upper = left_operand(b, task.column + j, begin, k, space);
+    if (n - j <= rows) {
+      tile_products<1, 1>({upper, upper}, a, tile, steps, sums, rows);
+    } else {
+      const TileRows lower =
+          left_operand(b, task.column + j + rows, begin, k, space + steps * tile);
+      tile_products<2, 1>({upper, lower}, a, tile, steps, sums, rows);
+      store_transposed(sums + rows * rows, task.rows, n - j - rows, c + j + rows, ldc);
+    }
+    store_transposed(sums, task.rows, n - j, c + j, ldc);
+  }
 }
 
 #endif
