@@ -1,7 +1,8 @@
 /// LSH attention of f32 and f64: tiles of rows in shared memory, products by multiply-adds.
 ///
-/// A block of 128 threads has 64 places; thread 8 g + c has the rows 4 g to 4 g + 3 and, of a run of
-/// 32 others, c, c + 8, c + 16 and c + 24. Sums are in the order of lsh_general_task.h, to the bit.
+/// A block of 128 threads has 64 places; thread 8 g + c has the rows 4 g to 4 g + 3 and, of a run
+/// of 32 others, c, c + 8, c + 16 and c + 24. Sums are in the order of lsh_general_task.h, to the
+/// bit.
 #pragma once
 
 #include <tenet/cuda/detail/lsh_places_task.h>

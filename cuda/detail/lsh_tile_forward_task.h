@@ -183,8 +183,8 @@ class TileSoftmax {
     }
   }
 
-  /// Adds p v of the values that are not finite, which the tile holds as zeros, to the rows that see
-  /// them.
+  /// Adds p v of the values that are not finite, which the tile holds as zeros, to the rows that
+  /// see them.
   TENET_GPU void add_faulty(const TileKeys<T>& keys, const Sums16<kTile>& s, int start,
                             int buffer) {
     const int lane = M::thread() % 32;
@@ -312,7 +312,8 @@ TENET_GPU void tile_forward(const Task<T>& t, void* shared) {
   }
 }
 
-/// The row that tile_forward() gives a query which sees those positions; a warp for head M::block().
+/// The row that tile_forward() gives a query which sees those positions; a warp for head
+/// M::block().
 template <class M, class T, int W>
 TENET_GPU void tile_step(const StepTask<T>& t, void* shared) {
   TileSoftmax<M, T, W> softmax(shared, t.size, t.aligned);

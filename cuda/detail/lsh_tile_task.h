@@ -1,5 +1,5 @@
-/// LSH attention of 16-bit types by tensor cores: rows in shared memory, and products of a warp's 16
-/// rows with a run of 32 others.
+/// LSH attention of 16-bit types by tensor cores: rows in shared memory, and products of a warp's
+/// 16 rows with a run of 32 others.
 #pragma once
 
 #include <tenet/cuda/detail/lsh_task.h>
@@ -166,8 +166,8 @@ TENET_GPU void store_pair(T* row, int column, int size, bool aligned, const Pair
   if (column + 1 < size) row[column + 1] = T(value.high);
 }
 
-/// Which weights of this thread's rows, at positions `own`, and a run's places, at `tokens`, dropout
-/// keeps: bit n * 4 + e. A loop, for the sake of registers.
+/// Which weights of this thread's rows, at positions `own`, and a run's places, at `tokens`,
+/// dropout keeps: bit n * 4 + e. A loop, for the sake of registers.
 template <class M, class T>
 TENET_GPU uint32_t kept_bits(const Task<T>& t, int64_t head, const int (&own)[2], const int* tokens,
                              bool own_is_key) {

@@ -1,10 +1,5 @@
-<<<<<<< HEAD
 /// Products of 16-bit matrices on tensor cores, mma.sync m16n8k16 with f32 sums, and the copies
 /// that feed them.
-=======
-/// Products of 16-bit matrices on tensor cores, mma.sync m16n8k16 with f32 sums, and the copies that
-/// feed them.
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
 ///
 /// C (16 x 8) += A (16 x 16) B (16 x 8). The functions without __device__ say which element a lane
 /// of the warp holds; tests rebuild the products from them.
@@ -45,13 +40,8 @@ TENET_HD constexpr Place turned_row(int lane) {
   return {lane % 8 + lane / 16 * 8, lane / 8 % 2 * 8};
 }
 
-<<<<<<< HEAD
 /// Elements of a row of `width` elements in shared memory: whole products wide, and eight rows of
 /// 16 bytes lie in 32 different banks.
-=======
-/// Elements of a row of `width` elements in shared memory: whole products wide, and eight rows of 16
-/// bytes lie in 32 different banks.
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
 TENET_HD constexpr int padded(int width) { return (width + 15) / 16 * 16 + 8; }
 
 #if defined(__CUDACC__)

@@ -1,22 +1,14 @@
 /// Runs the body of a kernel on the CPU, cuda/detail/machine.h: each thread of a block is a fiber.
 ///
 /// Shuffles and products gather what every lane gives and compute from the layouts in mma.h. Memory
-<<<<<<< HEAD
 /// starts as NaN, copies happen as late as they may, and a barrier that some thread never reaches
 /// is an error, so that what the GPU would only sometimes get wrong fails here.
-=======
-/// starts as NaN, copies happen as late as they may, and a barrier that some thread never reaches is
-/// an error, so that what the GPU would only sometimes get wrong fails here.
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
 #pragma once
 
 #include <tenet/core/error.h>
 #include <tenet/cuda/detail/mma.h>
 
-<<<<<<< HEAD
 #include <setjmp.h>
-=======
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
 #include <ucontext.h>
 
 #include <cmath>
@@ -32,24 +24,17 @@ class EmulatedGpu {
   /// Runs body(shared memory) in each thread of each block.
   template <class Body>
   static void run(int64_t blocks, int threads, int64_t shared_bytes, Body&& body) {
-<<<<<<< HEAD
     std::vector<double> shared(static_cast<size_t>(shared_bytes / 8 + kGuard));
-=======
-    std::vector<double> shared(static_cast<size_t>(shared_bytes / 8 + 2));
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
     for (int64_t n = 0; n < blocks; ++n) {
       std::memset(shared.data(), 0xff, shared.size() * sizeof(double));
       void* const memory = (reinterpret_cast<uintptr_t>(shared.data()) & 15) == 0
                                ? shared.data()
                                : shared.data() + 1;
       EmulatedGpu(n, threads, [&] { body(memory); }).run_block();
-<<<<<<< HEAD
       const auto* const end = static_cast<const unsigned char*>(memory) + shared_bytes;
       for (int i = 0; i < 8 * kGuard - 16; ++i) {
         check(end[i] == 0xff, "a write {} bytes behind the shared memory", i);
       }
-=======
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
     }
   }
 
@@ -58,7 +43,6 @@ class EmulatedGpu {
   static int64_t block() { return current_->block_; }
 
   static void barrier() { current_->wait(current_->all_, {}); }
-<<<<<<< HEAD
   static bool barrier_any(bool value) {
     current_->any_ = current_->any_ || value;
     barrier();
@@ -68,8 +52,6 @@ class EmulatedGpu {
     barrier();
     return any;
   }
-=======
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
   static void warp_barrier() { meet({}); }
   template <class V>
   static V shuffle(V value, int lane) {
@@ -149,11 +131,8 @@ class EmulatedGpu {
   };
   struct Fiber {
     ucontext_t context;
-<<<<<<< HEAD
     jmp_buf place;
     bool started = false;
-=======
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
     std::unique_ptr<char[]> stack;
     std::vector<std::vector<Copy>> copies{1};
     bool done = false;
@@ -164,10 +143,7 @@ class EmulatedGpu {
     int first = 0, size = 0, arrived = 0, left = 0;
     int64_t meetings = 0;
   };
-<<<<<<< HEAD
   static constexpr int kGuard = 512;  // numbers behind the shared memory
-=======
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
   static constexpr size_t kStack = 128 * 1024;
 
   EmulatedGpu(int64_t block, int threads, std::function<void()> body)
@@ -183,11 +159,7 @@ class EmulatedGpu {
       getcontext(&fiber.context);
       fiber.context.uc_stack.ss_sp = fiber.stack.get();
       fiber.context.uc_stack.ss_size = kStack;
-<<<<<<< HEAD
       fiber.context.uc_link = nullptr;
-=======
-      fiber.context.uc_link = &main_;
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
       makecontext(&fiber.context, &EmulatedGpu::enter, 0);
     }
     for (int64_t idle = 0; all_.left < all_.size; ++idle) {
@@ -202,16 +174,11 @@ class EmulatedGpu {
     do {
       before = warp.meetings + warp.left;
       for (running_ = warp.first; running_ < warp.first + warp.size; ++running_) {
-<<<<<<< HEAD
         if (!own().done) resume();
-=======
-        if (!own().done) swapcontext(&main_, &own().context);
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
       }
       if (warp.meetings + warp.left != before) idle = 0;
     } while (warp.meetings + warp.left != before && warp.left < warp.size);
   }
-<<<<<<< HEAD
   /// Once a fiber runs, jumps lead in and out of it: unlike swapcontext() they call no system.
   [[gnu::noinline]] void resume() {
     if (_setjmp(main_place_) != 0) return;
@@ -222,18 +189,13 @@ class EmulatedGpu {
   [[gnu::noinline]] void pause() {
     if (_setjmp(own().place) == 0) _longjmp(main_place_, 1);
   }
-=======
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
   static void enter() {
     EmulatedGpu& gpu = *current_;
     gpu.body_();
     gpu.own().done = true;
     ++gpu.warps_[static_cast<size_t>(gpu.running_ / 32)].left;
     ++gpu.all_.left;
-<<<<<<< HEAD
     _longjmp(gpu.main_place_, 1);
-=======
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
   }
 
   Fiber& own() { return fibers_[static_cast<size_t>(running_)]; }
@@ -247,11 +209,7 @@ class EmulatedGpu {
       ++group.meetings;
       return;
     }
-<<<<<<< HEAD
     while (group.meetings == meeting) pause();
-=======
-    while (group.meetings == meeting) swapcontext(&own().context, &main_);
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
   }
   static void meet(const std::function<void()>& then) {
     current_->wait(current_->warps_[static_cast<size_t>(current_->running_ / 32)], then);
@@ -306,12 +264,8 @@ class EmulatedGpu {
   std::vector<Group> warps_;
   Group all_;
   int running_ = 0;
-<<<<<<< HEAD
   bool any_ = false;
   jmp_buf main_place_;
-=======
-  ucontext_t main_;
->>>>>>> d3157c1 (LSH attention on CUDA: hash, sort, forward, step and gradients of any type and size, a warp for each place)
 };
 
 }  // namespace tenet::test
