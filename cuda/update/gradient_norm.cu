@@ -1,5 +1,6 @@
 /// The norm of all gradients, and their scaling, on the GPU. Sums are made in a fixed order, in
 /// f64: of each thread's elements, over the threads of a block by halves, over blocks likewise.
+#include <tenet/cuda/detail/block_sum.h>
 #include <tenet/cuda/detail/runtime.h>
 #include <tenet/cuda/detail/tensor_list.h>
 #include <tenet/ops/update/update.h>
@@ -8,18 +9,6 @@ namespace tenet::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-
-/// The sum over a block's threads, in thread 0.
-__device__ double sum_of_block(double value) {
-  __shared__ double sums[kThreads];
-  sums[threadIdx.x] = value;
-  __syncthreads();
-  for (int half = kThreads / 2; half > 0; half /= 2) {
-    if (threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
-    __syncthreads();
-  }
-  return sums[0];
-}
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
@@ -31,7 +20,7 @@ __global__ void __launch_bounds__(kThreads)
     const double value = static_cast<double>(Compute<T>(x[i]));
     sum += value * value;
   }
-  sum = sum_of_block(sum);
+  sum = sum_of_block<kThreads>(sum);
   if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
 
@@ -39,7 +28,7 @@ __global__ void __launch_bounds__(kThreads)
     add_up(const double* parts, int64_t count, double* total) {
   double sum = 0;
   for (int64_t i = threadIdx.x; i < count; i += kThreads) sum += parts[i];
-  sum = sum_of_block(sum);
+  sum = sum_of_block<kThreads>(sum);
   if (threadIdx.x == 0) *total = sum;
 }
 
