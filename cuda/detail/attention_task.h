@@ -89,7 +89,7 @@ TENET_GPU S warp_top(S value) {
   return value;
 }
 
-/// Sight::ranks of batch element block(), whose mask is [Lk]; `shared` holds 33 numbers.
+/// Sight::ranks of batch element block(), whose mask is [Lk]; `shared` has a number for each warp.
 template <class M>
 TENET_GPU void number_keys(const uint8_t* masks, int64_t Lk, int32_t* all, int32_t* shared) {
   const uint8_t* mask = masks + M::block() * Lk;
