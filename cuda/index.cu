@@ -98,8 +98,8 @@ void gather_rows_cuda(View y, View x, View index) {
     const auto words = [&](int64_t elements) { return elements * item / int64_t{sizeof(Word)}; };
     const int64_t count = words(y.numel());
     const GatherRowsTask<Word> task{count,
-                                    Rows(words(inner), count),
-                                    Rows(y.shape[1], count),
+                                    RowDivider(words(inner), count),
+                                    RowDivider(y.shape[1], count),
                                     x.shape[1],
                                     words(x.strides[0]),
                                     words(x.strides[1]),
@@ -147,8 +147,8 @@ void add_rows_cuda(View x, View index, View src) {
   launch_strided("add_rows", BoundsTask{m, sorted.keys(), begin, end}, m);
   dispatch(NumberTypes(), x.dtype, "add_rows", [&]<class T>() {
     const AddRowsTask<T> task{x.numel(),
-                              Rows(x.shape[2], x.numel()),
-                              Rows(n, x.numel()),
+                              RowDivider(x.shape[2], x.numel()),
+                              RowDivider(n, x.numel()),
                               x.strides[0],
                               x.strides[1],
                               x.strides[2],

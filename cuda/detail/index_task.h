@@ -13,9 +13,9 @@ TENET_HD inline int64_t clamped(int64_t index, int64_t size) {
 }
 
 /// Division of numbers below `most` by `size`.
-class Rows {
+class RowDivider {
  public:
-  Rows(int64_t size, int64_t most)
+  RowDivider(int64_t size, int64_t most)
       : size_(size), wide_(most > std::numeric_limits<int32_t>::max()) {
     if (!wide_) by_ = Divider(static_cast<uint32_t>(std::max<int64_t>(size, 1)));
   }
@@ -38,7 +38,7 @@ template <class Word>
 struct GatherRowsTask {
   static constexpr int most_threads = 256;
   int64_t count;  // Words of y
-  Rows inner, rows;
+  RowDivider inner, rows;
   int64_t n, stride_outer, stride_row, step;
   Word* y;
   const Word* x;
@@ -154,9 +154,9 @@ TENET_HD T added(T a, T b) {
 /// thread per element of x.
 template <class T>
 struct AddRowsTask {
-  static constexpr int most_threads = 256;
+  static constexpr int most_threads = 128;
   int64_t count;  // elements of x
-  Rows inner, rows;
+  RowDivider inner, rows;
   int64_t x_outer, x_row, x_step, src_outer, src_row, src_step;
   T* x;
   const T* src;
@@ -175,7 +175,7 @@ struct AddRowsTask {
     const T* const from = src + outer * src_outer + column * src_step;
     T& to = x[outer * x_outer + destination * x_row + column * x_step];
     T sum = to;
-    constexpr uint32_t many = 16;
+    constexpr uint32_t many = 32;
     uint32_t k = first;
     for (; k + many <= last; k += many) {
       T some[many];

@@ -46,8 +46,8 @@ void check_gather_rows(const Tensor& x, int64_t m) {
   detail::gather_rows_kernel(cpu, view(y), view(x), view(index));
   const View from = view(x);
   const cuda::GatherRowsTask<float> task{y.numel(),
-                                         cuda::Rows(x.size(2), y.numel()),
-                                         cuda::Rows(m, y.numel()),
+                                         cuda::RowDivider(x.size(2), y.numel()),
+                                         cuda::RowDivider(m, y.numel()),
                                          x.size(1),
                                          from.strides[0],
                                          from.strides[1],
@@ -71,8 +71,8 @@ void check_add_rows(int64_t outer, int64_t n, int64_t inner, const Tensor& src) 
   emulate(cuda::BoundsTask{m, keys.data(), begin.data(), end.data()}, 2, 256);
   const View to = view(x2), from = view(src);
   const cuda::AddRowsTask<float> task{x2.numel(),
-                                      cuda::Rows(inner, x2.numel()),
-                                      cuda::Rows(n, x2.numel()),
+                                      cuda::RowDivider(inner, x2.numel()),
+                                      cuda::RowDivider(n, x2.numel()),
                                       to.strides[0],
                                       to.strides[1],
                                       to.strides[2],
