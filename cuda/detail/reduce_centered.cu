@@ -7,31 +7,6 @@ namespace {
 
 using namespace tenet::detail;
 
-template <class T>
-struct FromMean {
-  using F = SquaredDeviation<T>;
-  const Compute<T>* means;
-  int correction;
-  TENET_HD F operator()(int64_t output) const {
-    F f;
-    f.mean = means[output];
-    f.correction = correction;
-    return f;
-  }
-};
-
-template <class T>
-struct FromLargest {
-  using F = LogSumExp<T>;
-  const Compute<T>* largest;
-  TENET_HD F operator()(int64_t output) const {
-    F f;
-    const Compute<T> value = largest[output];
-    f.shift = value - value == 0 ? value : 0;  // 0 for infinity and NaN
-    return f;
-  }
-};
-
 void var_cuda(View y, View x, int correction) {
   dispatch(FloatTypes(), x.dtype, "var", [&]<class T>() {
     using C = Compute<T>;

@@ -53,6 +53,33 @@ struct Alike {
   TENET_HD F operator()(int64_t) const { return F(); }
 };
 
+/// Deviations from the mean of each output.
+template <class T>
+struct FromMean {
+  using F = tenet::detail::SquaredDeviation<T>;
+  const Compute<T>* means;
+  int correction;
+  TENET_HD F operator()(int64_t output) const {
+    F f;
+    f.mean = means[output];
+    f.correction = correction;
+    return f;
+  }
+};
+
+/// Exponentials of what is left without the largest element of each output.
+template <class T>
+struct FromLargest {
+  using F = tenet::detail::LogSumExp<T>;
+  const Compute<T>* largest;
+  TENET_HD F operator()(int64_t output) const {
+    F f;
+    const Compute<T> value = largest[output];
+    f.shift = value - value == 0 ? value : 0;  // 0 for infinity and NaN
+    return f;
+  }
+};
+
 /// All elements of one output by one thread.
 template <class F, class Make, class Out, class T>
 struct ReduceFewTask {
