@@ -18,13 +18,20 @@ __global__ void __launch_bounds__(kWarps* kWarp) general(__grid_constant__ const
   general_backward<Gpu>(t, shared_memory<Compute<T>>());
 }
 
+/// Whether the tiles fit into the GPU's shared memory.
+template <class T>
+bool fits(int64_t size) {
+  const int64_t most = sizeof(T) == 8 || (!is_half<T> && size > 64) ? 136 * 1024 : 96 * 1024;
+  return by_tiles<T>(size) && most <= tenet::cuda::facts().shared_bytes;
+}
+
 template <class T>
 void backward_as(const tenet::detail::LshBackward& a) {
   Task<T> call = task_of<T>(a.qk, a.v, a.order, a.mask, a.log_sum, a.plan);
   call.y = head_rows<const T>(a.y), call.dy = head_rows<const T>(a.dy);
   call.dqk = head_rows<T>(a.dqk), call.dv = head_rows<T>(a.dv);
   call.aligned = rows_aligned<T>({a.qk, a.v, a.dy, a.dqk, a.dv});
-  const bool tiles = by_tiles<T>(call.size);
+  const bool tiles = fits<T>(call.size);
   Groups<T> groups(a.qk, call.R, tiles, 1, 2);
   const auto complete = [&](Task<T> t) {
     t.delta = groups.number(2);

@@ -7,7 +7,7 @@ namespace tenet::cuda {
 namespace {
 
 template <class T>
-__global__ void __launch_bounds__(lsh::hash_threads, sizeof(Compute<T>) == 4 ? 5 : 3)
+__global__ void __launch_bounds__(lsh::hash_threads, sizeof(Compute<T>) == 4 ? 4 : 3)
     hash(__grid_constant__ const lsh::HashTask<T> t) {
   __shared__ lsh::HashShared<Compute<T>> shared;
   lsh::hash_tile<Gpu>(t, shared);

@@ -324,9 +324,13 @@ TENET_GPU void tile_step(const StepTask<T>& t, void* shared) {
     const int64_t list = (head * t.R + r) * t.room;
     TileKeys<T> keys;
     keys.entries = t.seen + list;
-    while (keys.low < kTile && keys.entries[keys.low] < 0) ++keys.low;
-    keys.high = keys.low;
-    while (keys.high < t.room && keys.entries[keys.high] >= 0) ++keys.high;
+    const auto room = static_cast<int>(t.room);
+    int low = room, count = 0;
+    for (int n = lane; n < room; n += 32) {
+      if (keys.entries[n] >= 0) low = n < low ? n : low, ++count;
+    }
+    keys.low = warp_least<M>(low);
+    keys.high = keys.low + warp_sum<M>(count);
     keys.k = t.k.at(b, h, 0), keys.v = t.v.at(b, h, 0);
     keys.k_row = t.k.row, keys.v_row = t.v.row;
     keys.factor = t.factor + list, keys.finite = t.finite + list;

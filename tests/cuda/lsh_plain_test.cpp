@@ -5,8 +5,8 @@
 using namespace cuda_lsh_test;
 
 TEST_CASE("LSH attention of f32 and f64 in tiles equals its definition") {
-  compare_all<Plain<64>, float>({1, 33, 150}, {3, 6, 16, 19, 64}, 3e-5);
-  compare_all<Plain<128>, float>({70}, {128, 100}, 3e-5);
+  compare_all<Plain<64>, float>({1, 100}, {3, 6, 16, 19, 64}, 3e-5);
+  compare_all<Plain<128>, float>({40}, {128, 100}, 3e-5);
   compare_all<Plain<64>, double>({40}, {6, 40}, 1e-12);
 }
 
