@@ -6,28 +6,34 @@ namespace {
 template <class T>
 using V = typename VectorOf<T>::Type;
 
-/// sum[i] += a(i, 0) * square[0] + a(i, 1) * square[1] + ..., in this order.
+/// sum[i] += a[i][0] * square[0] + a[i][column] * square[1] + ..., in this order.
 template <int rows, class T>
-[[gnu::always_inline]] inline void add_steps(Strided<T> a, const V<T>* square, int64_t steps,
-                                             V<T>* sum) {
+[[gnu::always_inline]] inline void add_steps(const T* const* a, int64_t column, const V<T>* square,
+                                             int64_t steps, V<T>* sum) {
 #pragma GCC unroll 16
   for (int64_t step = 0; step < steps; ++step) {
 #pragma GCC unroll 8
-    for (int i = 0; i < rows; ++i) sum[i] += *a.at(i, step).data * square[step];
+    for (int i = 0; i < rows; ++i) sum[i] += a[i][step * column] * square[step];
   }
 }
 
-/// Up to a vector of columns of C: squares of B are transposed in registers. An element is one
-/// chain of fused multiply-adds in the order of k.
+/// Up to a vector of columns of `height` <= rows rows of C: squares of B are transposed in
+/// registers. An element is one chain of fused multiply-adds in the order of k.
 template <int rows, class T>
-void column_strip(int64_t columns, int64_t k, Strided<T> a, Strided<T> b, T* c, int64_t ldc,
-                  bool add) {
+void column_strip(int64_t height, int64_t columns, int64_t k, Strided<T> a, Strided<T> b, T* c,
+                  int64_t ldc, bool add) {
   constexpr int width = lanes<T>;
   V<T> sum[rows] = {}, square[width];
+  const T* left[rows];
+  for (int64_t i = 0; i < rows; ++i) left[i] = a.at(std::min(i, height - 1), 0).data;
+  const auto multiply = [&](const V<T>* from, int64_t steps) {
+    add_steps<rows>(left, a.column, from, steps, sum);
+    for (const T*& row : left) row += steps * a.column;
+  };
   int64_t done = 0;
   for (; done + width <= k; done += width) {
     transpose_square(b.data + done, b.column, columns, square);
-    add_steps<rows>(a.at(0, done), square, width, sum);
+    multiply(square, width);
   }
   if (const int64_t rest = k - done; rest > 0) {
     T padded[width * width] = {};
@@ -35,11 +41,9 @@ void column_strip(int64_t columns, int64_t k, Strided<T> a, Strided<T> b, T* c, 
       std::copy_n(b.at(done, j).data, rest, padded + j * width);
     }
     transpose_square(padded, width, width, square);
-    for (int64_t step = 0; step < rest; ++step) {
-      add_steps<rows>(a.at(0, done + step), square + step, 1, sum);
-    }
+    for (int64_t step = 0; step < rest; ++step) multiply(square + step, 1);
   }
-  for (int i = 0; i < rows; ++i) {
+  for (int64_t i = 0; i < height; ++i) {
     T* const to = c + i * ldc;
     if (columns >= width) {
       V<T>& whole = *reinterpret_cast<V<T>*>(to);
@@ -55,19 +59,16 @@ void column_strip(int64_t columns, int64_t k, Strided<T> a, Strided<T> b, T* c, 
 template <class T>
 void few_rows_product(int64_t m, int64_t n, int64_t k, Strided<T> a, Strided<T> b, T* c,
                       int64_t ldc, bool add) {
-  const auto rows = [&]<int height>(int64_t i) {
-    for (int64_t j = 0; j < n; j += lanes<T>) {
-      column_strip<height>(std::min<int64_t>(lanes<T>, n - j), k, a.at(i, 0), b.at(0, j),
-                           c + i * ldc + j, ldc, add);
+  for (int64_t j = 0; j < n; j += lanes<T>) {
+    for (int64_t i = 0; i < m; i += few_rows_height) {
+      const int64_t height = std::min<int64_t>(few_rows_height, m - i);
+      const auto strip = height <= 1   ? &column_strip<1, T>
+                         : height <= 2 ? &column_strip<2, T>
+                         : height <= 4 ? &column_strip<4, T>
+                                       : &column_strip<few_rows_height, T>;
+      strip(height, std::min<int64_t>(lanes<T>, n - j), k, a.at(i, 0), b.at(0, j), c + i * ldc + j,
+            ldc, add);
     }
-    return height;
-  };
-  for (int64_t i = 0; i < m;) {
-    const int64_t left = m - i;
-    i += left >= 8   ? rows.template operator()<8>(i)
-         : left >= 4 ? rows.template operator()<4>(i)
-         : left >= 2 ? rows.template operator()<2>(i)
-                     : rows.template operator()<1>(i);
   }
 }
 
