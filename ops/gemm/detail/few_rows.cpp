@@ -6,14 +6,14 @@ namespace {
 template <class T>
 using V = typename VectorOf<T>::Type;
 
-/// sum[i] += a[i][0] * square[0] + a[i][column] * square[1] + ..., in this order.
+/// sum[i] += a[i][begin] * square[0] + a[i][begin + column] * square[1] + ..., in this order.
 template <int rows, class T>
-[[gnu::always_inline]] inline void add_steps(const T* const* a, int64_t column, const V<T>* square,
-                                             int64_t steps, V<T>* sum) {
+[[gnu::always_inline]] inline void add_steps(const T* const* a, int64_t begin, int64_t column,
+                                             const V<T>* square, int64_t steps, V<T>* sum) {
 #pragma GCC unroll 16
   for (int64_t step = 0; step < steps; ++step) {
 #pragma GCC unroll 8
-    for (int i = 0; i < rows; ++i) sum[i] += a[i][step * column] * square[step];
+    for (int i = 0; i < rows; ++i) sum[i] += a[i][begin + step * column] * square[step];
   }
 }
 
@@ -26,14 +26,13 @@ void column_strip(int64_t height, int64_t columns, int64_t k, Strided<T> a, Stri
   V<T> sum[rows] = {}, square[width];
   const T* left[rows];
   for (int64_t i = 0; i < rows; ++i) left[i] = a.at(std::min(i, height - 1), 0).data;
-  const auto multiply = [&](const V<T>* from, int64_t steps) {
-    add_steps<rows>(left, a.column, from, steps, sum);
-    for (const T*& row : left) row += steps * a.column;
+  const auto multiply = [&](int64_t begin, const V<T>* from, int64_t steps) {
+    add_steps<rows>(left, begin * a.column, a.column, from, steps, sum);
   };
   int64_t done = 0;
   for (; done + width <= k; done += width) {
     transpose_square(b.data + done, b.column, columns, square);
-    multiply(square, width);
+    multiply(done, square, width);
   }
   if (const int64_t rest = k - done; rest > 0) {
     T padded[width * width] = {};
@@ -41,7 +40,7 @@ void column_strip(int64_t height, int64_t columns, int64_t k, Strided<T> a, Stri
       std::copy_n(b.at(done, j).data, rest, padded + j * width);
     }
     transpose_square(padded, width, width, square);
-    for (int64_t step = 0; step < rest; ++step) multiply(square + step, 1);
+    for (int64_t step = 0; step < rest; ++step) multiply(done + step, square + step, 1);
   }
   for (int64_t i = 0; i < height; ++i) {
     T* const to = c + i * ldc;
