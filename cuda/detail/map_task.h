@@ -26,7 +26,7 @@ struct ContiguousMap {
   static constexpr int inputs = sizeof...(X);
   static constexpr int width = static_cast<int>(16 / std::max({sizeof(Y), sizeof(X)...}));
 
-  F f;
+  F f = {};
   Y* y = nullptr;
   const void* x[inputs] = {};
   bool repeats[inputs] = {};
@@ -74,10 +74,10 @@ struct ContiguousMap {
 /// Operands that lie in memory anyhow; `index` places y and then the x.
 template <class F, class Y, class... X>
 struct StridedMap {
-  F f;
+  F f = {};
   Y* y = nullptr;
   const void* x[sizeof...(X)] = {};
-  Indexing<1 + sizeof...(X)> index;
+  Indexing<1 + sizeof...(X)> index = {};
   int64_t count = 0;
 
   TENET_HD void run(int64_t thread, int64_t threads) const {

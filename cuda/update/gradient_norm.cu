@@ -2,7 +2,7 @@
 /// f64: of each thread's elements, over the threads of a block by halves, over blocks likewise.
 #include <tenet/cuda/detail/block_sum.h>
 #include <tenet/cuda/detail/runtime.h>
-#include <tenet/cuda/detail/tensor_list.h>
+#include <tenet/cuda/detail/tensor_list_task.h>
 #include <tenet/ops/update/update.h>
 
 namespace tenet::cuda {

@@ -1,6 +1,6 @@
 /// Optimizer steps on the GPU: one launch for up to 48 tensors.
 #include <tenet/cuda/detail/runtime.h>
-#include <tenet/cuda/detail/tensor_list.h>
+#include <tenet/cuda/detail/tensor_list_task.h>
 #include <tenet/ops/update/detail/rules.h>
 #include <tenet/ops/update/update.h>
 

@@ -59,11 +59,10 @@ struct TensorList {
 
 /// Calls send(list) with the entries of all `items` that have elements: entry_of(item) is an
 /// item's, size_of(item) its elements.
-template <class Entry, class Item, class EntryOf, class SizeOf, class Send>
-void in_lists(const std::vector<Item>& items, const EntryOf& entry_of, const SizeOf& size_of,
-              const Send& send) {
+template <class Entry, class Items, class EntryOf, class SizeOf, class Send>
+void in_lists(Items& items, const EntryOf& entry_of, const SizeOf& size_of, const Send& send) {
   TensorList<Entry> list;
-  for (const Item& item : items) {
+  for (auto& item : items) {
     const int64_t elements = size_of(item);
     if (elements == 0) continue;
     if (!list.fits(elements)) {
