@@ -1,5 +1,5 @@
-// The loops of elementwise operations, transposing copies and lists of tensors, as the GPU's threads
-// run them.
+// The loops of elementwise operations, transposing copies and lists of tensors, as the GPU's
+// threads run them.
 #include "blocks.h"
 
 #include <doctest/doctest.h>
