@@ -1,6 +1,10 @@
 /// Filling the slots of functors of one number.
 #pragma once
 
+#if defined(__NVCC__)
+#pragma nv_diag_suppress 186  // functors compare with zero, unsigned numbers too
+#endif
+
 #include <tenet/cuda/detail/map.h>
 #include <tenet/ops/elementwise.h>
 
