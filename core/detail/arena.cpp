@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t alignment = 64;
 constexpr int64_t small_limit = 4096;     // below: the C library
 constexpr int64_t large_limit = 2 << 20;  // from here on: the pool of large blocks
+constexpr int64_t huge_limit = 64 << 20;  // from here on: the pool of pages
 constexpr int64_t page = 4096;
 constexpr int64_t growth = 2 << 20;  // a pool grows by a multiple of this
 
@@ -189,6 +190,11 @@ void BlockPool::trim() {
 
 BlockPool& Arena::pool_for(int64_t size) { return size < large_limit ? medium_ : large_; }
 
+std::byte* Arena::allocate_locked(int64_t size) {
+  return size < huge_limit ? pool_for(size).allocate(size)
+                           : huge_.allocate(round_up(size, PagePool::unit));
+}
+
 std::byte* Arena::allocate(int64_t bytes) {
   if (is_small(bytes)) {
     const size_t size = static_cast<size_t>(round_up(std::max<int64_t>(bytes, 1), alignment));
@@ -196,9 +202,9 @@ std::byte* Arena::allocate(int64_t bytes) {
   }
   const int64_t size = round_up(bytes, alignment);
   const std::lock_guard lock(mutex_);
-  if (std::byte* block = pool_for(size).allocate(size)) return block;
+  if (std::byte* block = allocate_locked(size)) return block;
   trim_locked();
-  return pool_for(size).allocate(size);
+  return allocate_locked(size);
 }
 
 void Arena::deallocate(std::byte* data, int64_t bytes) {
@@ -207,12 +213,17 @@ void Arena::deallocate(std::byte* data, int64_t bytes) {
     return;
   }
   const std::lock_guard lock(mutex_);
-  pool_for(round_up(bytes, alignment)).deallocate(data);
+  const int64_t size = round_up(bytes, alignment);
+  if (size < huge_limit) {
+    pool_for(size).deallocate(data);
+  } else {
+    huge_.deallocate(data);
+  }
 }
 
 int64_t Arena::reserved() const {
   const std::lock_guard lock(mutex_);
-  return medium_.reserved() + large_.reserved();
+  return medium_.reserved() + large_.reserved() + huge_.reserved();
 }
 
 void Arena::trim() {
@@ -223,6 +234,7 @@ void Arena::trim() {
 void Arena::trim_locked() {
   medium_.trim();
   large_.trim();
+  huge_.trim();
 }
 
 }  // namespace tenet::detail

@@ -1,6 +1,7 @@
 /// The CPU's caching allocator.
 #pragma once
 
+#include <tenet/core/detail/page_pool.h>
 #include <tenet/core/memory.h>
 
 #include <map>
@@ -60,9 +61,10 @@ class BlockPool {
   int64_t reserved_ = 0;
 };
 
-/// Small blocks go to the C library, others to two pools. The few large blocks, which decide how
+/// Small blocks go to the C library, others to three pools. The few large blocks, which decide how
 /// much memory a program needs, lie at the lowest address that fits: of the classic policies that
-/// fragments least, and what long-lived small blocks leave between them stays out of the way.
+/// fragments least, and what long-lived small blocks leave between them stays out of the way. Huge
+/// ones, of which a hole would be a large part of the machine's memory, leave none.
 class Arena : public Allocator {
  public:
   std::byte* allocate(int64_t bytes) override;
@@ -72,10 +74,12 @@ class Arena : public Allocator {
 
  private:
   BlockPool& pool_for(int64_t size);
+  std::byte* allocate_locked(int64_t size);
   void trim_locked();
 
   mutable std::mutex mutex_;
   BlockPool medium_{BlockPool::Fit::smallest}, large_{BlockPool::Fit::lowest_address};
+  PagePool huge_;
 };
 
 }  // namespace tenet::detail

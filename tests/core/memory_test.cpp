@@ -273,4 +273,32 @@ TEST_CASE("blocks of random sizes never overlap, and a steady loop takes nothing
   CHECK(arena.reserved() == 0);
 }
 
+TEST_CASE("huge blocks leave no holes: what is reserved is the most that was live") {
+  detail::Arena arena;
+  std::mt19937 random(2);
+  std::vector<std::pair<std::byte*, int64_t>> blocks(8, {nullptr, 0});
+  int64_t live = 0, most = 0;
+  for (int step = 0; step < 400; ++step) {
+    auto& [data, size] = blocks[random() % blocks.size()];
+    const auto mark = static_cast<std::byte>(step % 251);
+    if (data) {
+      for (int64_t i = 0; i < size; i += 2 * mega) CHECK(data[i] == data[size - 1]);
+      arena.deallocate(data, size);
+      live -= size;
+    }
+    size = (32 + static_cast<int64_t>(random() % 32)) * 2 * mega;
+    data = arena.allocate(size);
+    live += size;
+    most = std::max(most, live);
+    CHECK(arena.reserved() == most);
+    for (int64_t i = 0; i < size; i += 2 * mega) data[i] = mark;
+    data[size - 1] = mark;
+  }
+  for (auto& [data, size] : blocks) {
+    if (data) arena.deallocate(data, size);
+  }
+  arena.trim();
+  CHECK(arena.reserved() == 0);
+}
+
 #endif
