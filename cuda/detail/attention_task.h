@@ -3,11 +3,9 @@
 
 #include <tenet/core/dtype.h>
 #include <tenet/core/philox.h>
-#include <tenet/cuda/detail/machine.h>
+#include <tenet/cuda/detail/warp.h>
 #include <tenet/ops/attention/detail/sight.h>
 #include <tenet/ops/detail/math.h>
-
-#include <limits>
 
 namespace tenet::cuda::attention {
 
@@ -67,26 +65,6 @@ struct Task {
 template <class M>
 TENET_GPU int64_t warp_number() {
   return M::block() * (M::threads() / 32) + M::thread() / 32;
-}
-
-template <class S>
-inline constexpr S nothing = -std::numeric_limits<S>::infinity();
-
-/// The sum over a warp, alike in all lanes.
-template <class M, class S>
-TENET_GPU S warp_sum(S value) {
-  for (int half = 16; half > 0; half /= 2) value += M::shuffle_xor(value, half);
-  return value;
-}
-/// The largest number of a warp; NaN is less than all.
-template <class M, class S>
-TENET_GPU S warp_top(S value) {
-  value = value > nothing<S> ? value : nothing<S>;
-  for (int half = 16; half > 0; half /= 2) {
-    const S other = M::shuffle_xor(value, half);
-    value = other > value ? other : value;
-  }
-  return value;
 }
 
 /// Sight::ranks of batch element block(), whose mask is [Lk]; `shared` has a number for each warp.

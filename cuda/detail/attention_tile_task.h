@@ -75,18 +75,6 @@ TENET_GPU void multiply_sums(const float (&p)[N][4], const T* b, float (&c)[W / 
   }
 }
 
-/// The sum, or the largest, over the four lanes that share a row.
-template <class M>
-TENET_GPU float row_sum(float x) {
-  x += M::shuffle_xor(x, 1);
-  return x + M::shuffle_xor(x, 2);
-}
-template <class M>
-TENET_GPU float row_top(float x) {
-  x = fmaxf(x, M::shuffle_xor(x, 1));
-  return fmaxf(x, M::shuffle_xor(x, 2));
-}
-
 /// Whether dropout keeps the weights of query i and two keys, at positions a and b: bits 0 and 1.
 template <class T>
 TENET_GPU uint32_t kept_pair(const Task<T>& t, int64_t head, int64_t i, int64_t a, int64_t b) {

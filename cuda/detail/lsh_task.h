@@ -4,11 +4,9 @@
 #include <tenet/core/dtype.h>
 #include <tenet/core/philox.h>
 #include <tenet/core/view.h>
-#include <tenet/cuda/detail/machine.h>
+#include <tenet/cuda/detail/warp.h>
 #include <tenet/ops/attention/detail/lsh_order.h>
 #include <tenet/ops/detail/math.h>
-
-#include <limits>
 
 namespace tenet::cuda::lsh {
 
@@ -31,9 +29,6 @@ template <class T>
 HeadRows<T> head_rows(const View& v) {
   return {v.as<T>(), v.strides[0], v.strides[1], v.strides[2]};
 }
-
-template <class S>
-inline constexpr S nothing = -std::numeric_limits<S>::infinity();
 
 /// a * b + c, rounded once.
 TENET_HD inline float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
@@ -153,22 +148,6 @@ TENET_GPU int64_t warp_number() {
   return M::block() * (M::threads() / 32) + M::thread() / 32;
 }
 
-/// The sum over a warp, alike in all lanes.
-template <class M, class S>
-TENET_GPU S warp_sum(S value) {
-  for (int half = 16; half > 0; half /= 2) value += M::shuffle_xor(value, half);
-  return value;
-}
-/// The largest number of a warp; NaN is less than all.
-template <class M, class S>
-TENET_GPU S warp_top(S value) {
-  value = value > nothing<S> ? value : nothing<S>;
-  for (int half = 16; half > 0; half /= 2) {
-    const S other = M::shuffle_xor(value, half);
-    value = other > value ? other : value;
-  }
-  return value;
-}
 template <class M>
 TENET_GPU int warp_least(int value) {
   for (int half = 16; half > 0; half /= 2) {

@@ -105,18 +105,6 @@ TENET_GPU void multiply_sums(const Sums16<kTile>& p, const T* b, Sums16<W>& c) {
   }
 }
 
-/// The sum, or the largest, over the four lanes that share a row.
-template <class M>
-TENET_GPU float row_sum(float x) {
-  x += M::shuffle_xor(x, 1);
-  return x + M::shuffle_xor(x, 2);
-}
-template <class M>
-TENET_GPU float row_top(float x) {
-  x = fmaxf(x, M::shuffle_xor(x, 1));
-  return fmaxf(x, M::shuffle_xor(x, 2));
-}
-
 /// Calls visit(n, e, column) for the elements of this thread in row `row`, 0 or 1, of 16 x N sums.
 template <class M, int N, class Visit>
 TENET_GPU void visit_row(int row, Visit&& visit) {

@@ -1,4 +1,5 @@
 /// The CPU side of ops/index.h.
+#include <tenet/ops/detail/element_size.h>
 #include <tenet/ops/detail/lines.h>
 #include <tenet/ops/index.h>
 
@@ -15,22 +16,6 @@ constinit Kernel<void(View, View, View)> gather_kernel{"gather"};
 constinit Kernel<void(View, View, View)> scatter_add_kernel{"scatter_add"};
 
 namespace {
-
-/// Calls fn.operator()<T>() with an unsigned type of the element's size: enough to copy elements of
-/// any type.
-template <class F>
-void dispatch_size(DType dtype, F&& fn) {
-  switch (itemsize(dtype)) {
-    case 1:
-      return fn.template operator()<uint8_t>();
-    case 2:
-      return fn.template operator()<uint16_t>();
-    case 4:
-      return fn.template operator()<uint32_t>();
-    default:
-      return fn.template operator()<uint64_t>();
-  }
-}
 
 void check_index_cpu(View index, int64_t n, int64_t ignored, const char* op) {
   const int64_t* at = index.as<const int64_t>();
