@@ -26,7 +26,7 @@ int64_t attention_workspace(const ReformerConfig& c, AttentionKind kind, int64_t
   const int64_t rows = batch * length, heads = c.num_attention_heads;
   const int64_t wide = word * rows * heads * c.attention_head_size;
   const bool lsh = kind == AttentionKind::lsh;
-  const bool widened = dtype != DType::f32 && !detail::by_tiles(dtype);
+  const bool widened = dtype != DType::f32 && !detail::multiplies(dtype);
   int64_t bytes = word * rows * heads + num_threads() * tile_bytes;
   if (lsh) bytes += (2 * word + 1) * rows * heads;
   const int64_t element = widened ? word : itemsize(dtype);
@@ -92,10 +92,10 @@ class Step {
     moments_.push_back(std::move(moment));
   }
 
-  /// What a product packs: tiles of each thread, or by tile registers its right operand.
+  /// What a product packs: tiles of each thread, or in bf16 its right operand.
   int64_t products() const { return num_threads() * tile_bytes; }
   int64_t inner_products(int64_t rows) const {
-    return products() + (detail::by_tiles(o_.dtype) ? inner(rows) : 0);
+    return products() + (detail::multiplies(o_.dtype) ? inner(rows) : 0);
   }
   int64_t projections(AttentionKind kind) const { return kind == AttentionKind::lsh ? 2 : 3; }
   int64_t output_gradient() const { return word * c_.hidden_size * width_; }

@@ -1,7 +1,6 @@
-#include <tenet/core/cpu_level.h>
 #include <tenet/ops/detail/amx.h>
 
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -9,7 +8,7 @@
 
 namespace tenet::detail::amx {
 
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 
 namespace {
 
@@ -22,9 +21,7 @@ bool permitted() {
 bool has_instructions() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  const bool tiles = (d >> 22 & 1) != 0 && (d >> 24 & 1) != 0;
-  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0) return false;
-  return tiles && (a >> 5 & 1) != 0;  // and vectors of bf16
+  return (d >> 22 & 1) != 0 && (d >> 24 & 1) != 0;
 }
 
 struct alignas(64) Configuration {
@@ -40,13 +37,17 @@ struct alignas(64) Configuration {
 }  // namespace
 
 bool available() {
-  static const bool result = !cpu_level_lowered() && has_instructions() && permitted();
+  static const bool result = bf16_instructions && has_instructions() && permitted();
   return result;
 }
 
 Tiles::Tiles() {
   static constexpr Configuration all;
-  asm volatile("ldtilecfg %0" ::"m"(all));
+  if (available()) asm volatile("ldtilecfg %0" ::"m"(all));
+}
+
+Tiles::~Tiles() {
+  if (available()) asm volatile("tilerelease" ::: "memory");
 }
 
 #else

@@ -186,19 +186,3 @@ TEST_CASE("gemm: inside a parallel region it gives the same bits") {
     }
   }
 }
-
-TEST_CASE("gemm: no product runs on a reference loop") {
-  std::mt19937 random(11);
-  for (const DType dtype : {DType::f32, DType::bf16}) {
-    for (const Layout layout : layouts) {
-      const bool repeated = layout == Layout::repeated || layout == Layout::repeated_rows;
-      gemm(product(64, 64, 64, operand(64, 64, dtype, layout, random),
-                   operand(64, 64, dtype, layout, random),
-                   operand(64, 64, dtype, repeated ? Layout::transposed : layout, random)));
-    }
-  }
-  for (const std::string& name : detail::onednn_implementations()) {
-    CAPTURE(name);
-    CHECK(name.find("ref") == std::string::npos);
-  }
-}

@@ -253,7 +253,7 @@ template void band_backward<float>(const BandShape&, const BandInputs<float>&,
 template void band_backward<double>(const BandShape&, const BandInputs<double>&,
                                     HeadView<const double>, HeadView<const double>, const double*,
                                     HeadView<double>, HeadView<double>, HeadView<double>);
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 template void band_backward<bf16>(const BandShape&, const BandInputs<bf16>&, HeadView<const bf16>,
                                   HeadView<const bf16>, const float*, HeadView<bf16>,
                                   HeadView<bf16>, HeadView<bf16>);

@@ -169,7 +169,7 @@ template void band_forward<float>(const BandShape&, const BandInputs<float>&, He
                                   float*);
 template void band_forward<double>(const BandShape&, const BandInputs<double>&, HeadView<double>,
                                    double*);
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 template void band_forward<bf16>(const BandShape&, const BandInputs<bf16>&, HeadView<bf16>, float*);
 #endif
 

@@ -27,7 +27,7 @@ struct BandInputs {
 };
 
 /// y = softmax(scores) v and log_sum [B, H, Lq], the logarithm of the sum of exp(score); -inf where
-/// nothing is seen. T is float, double, or bf16 where amx::available(): weights then count with 16
+/// nothing is seen. T is float, double, or bf16 where multiplies_bf16: weights then count with 16
 /// bits, in the gradients of k and v with 8, and sums are f32.
 template <class T>
 void band_forward(const BandShape& shape, const BandInputs<T>& in, HeadView<T> y,

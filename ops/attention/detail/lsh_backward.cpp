@@ -223,7 +223,7 @@ template void lsh_backward<float>(const LshShape&, const LshInputs<float>&, Head
 template void lsh_backward<double>(const LshShape&, const LshInputs<double>&,
                                    HeadView<const double>, HeadView<const double>, const double*,
                                    HeadView<double>, HeadView<double>);
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 template void lsh_backward<bf16>(const LshShape&, const LshInputs<bf16>&, HeadView<const bf16>,
                                  HeadView<const bf16>, const float*, HeadView<bf16>,
                                  HeadView<bf16>);

@@ -164,7 +164,7 @@ void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y,
 template void lsh_forward<float>(const LshShape&, const LshInputs<float>&, HeadView<float>, float*);
 template void lsh_forward<double>(const LshShape&, const LshInputs<double>&, HeadView<double>,
                                   double*);
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 template void lsh_forward<bf16>(const LshShape&, const LshInputs<bf16>&, HeadView<bf16>, float*);
 #endif
 

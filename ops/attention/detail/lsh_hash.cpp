@@ -82,7 +82,7 @@ const T* rotate(const T* rotation, int64_t first, int64_t count, int64_t size, c
   return z + (first - begin) * P;
 }
 
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 
 /// The same as two bf16 each, the upper 16 bits and what remains: in groups of 16 columns [2][16]
 /// [width].
@@ -99,30 +99,56 @@ void pack_rotation(const float* rotation, int64_t size, int64_t columns, bf16* t
   }
 }
 
+/// z[c][i] for the 16 columns at `rotation`, by tile registers.
+void rotate_by_registers(const bf16* rotation, int64_t width, const bf16* panel, float* z) {
+  constexpr int64_t P = kPanel<bf16>, z_row = P * sizeof(float);
+  const int64_t half = amx::rows * width, stride = width * static_cast<int64_t>(sizeof(bf16));
+  amx::zero<0>();
+  amx::zero<1>();
+  for (int64_t k = 0; k < width; k += amx::depth) {
+    amx::load<2>(rotation + k, stride);
+    amx::load<3>(rotation + half + k, stride);
+    amx::load<4>(panel + k * P, z_row);
+    amx::load<5>(panel + k * P + amx::depth, z_row);
+    amx::dot<0, 2, 4>();
+    amx::dot<1, 2, 5>();
+    amx::dot<0, 3, 4>();
+    amx::dot<1, 3, 5>();
+  }
+  amx::store<0>(z, z_row);
+  amx::store<1>(z + amx::rows, z_row);
+}
+
+/// The same by vectors.
+void rotate_by_vectors(const bf16* rotation, int64_t width, const bf16* panel, float* z) {
+  constexpr int64_t P = kPanel<bf16>;
+  PairProduct x{.rows = amx::rows,
+                .vectors = 2,
+                .pairs = width / 2,
+                .a = rotation,
+                .a_row = width,
+                .a_pair = 2,
+                .a_group = amx::depth,
+                .b = panel,
+                .b_vector = amx::depth,
+                .b_pair = 2 * P,
+                .b_group = amx::depth * P,
+                .c = z,
+                .c_row = P,
+                .add = false};
+  multiply_pairs(x);
+  x.a += amx::rows * width, x.add = true;
+  multiply_pairs(x);
+}
+
 const float* rotate(const bf16* rotation, int64_t first, int64_t count, int64_t size,
                     const bf16* panel, float* z) {
-  constexpr int64_t P = kPanel<bf16>, z_row = P * sizeof(float);
-  const int64_t width = round_up(size, amx::depth), half = amx::rows * width;
-  const int64_t stride = width * static_cast<int64_t>(sizeof(bf16));
-  const int64_t begin = first - first % amx::rows;
+  const int64_t width = round_up(size, amx::depth), begin = first - first % amx::rows;
+  const auto rotate_16 = amx::available() ? &rotate_by_registers : &rotate_by_vectors;
   for (int64_t c = begin; c < first + count; c += amx::rows) {
-    const bf16* upper = rotation + 2 * c * width;
-    amx::zero<0>();
-    amx::zero<1>();
-    for (int64_t k = 0; k < width; k += amx::depth) {
-      amx::load<2>(upper + k, stride);
-      amx::load<3>(upper + half + k, stride);
-      amx::load<4>(panel + k * P, z_row);
-      amx::load<5>(panel + k * P + amx::depth, z_row);
-      amx::dot<0, 2, 4>();
-      amx::dot<1, 2, 5>();
-      amx::dot<0, 3, 4>();
-      amx::dot<1, 3, 5>();
-    }
-    amx::store<0>(z + (c - begin) * P, z_row);
-    amx::store<1>(z + (c - begin) * P + amx::rows, z_row);
+    rotate_16(rotation + 2 * c * width, width, panel, z + (c - begin) * kPanel<bf16>);
   }
-  return z + (first - begin) * P;
+  return z + (first - begin) * kPanel<bf16>;
 }
 
 #endif
@@ -217,7 +243,7 @@ void lsh_hash(const HashShape& shape, HeadView<const T> q, const Compute<T>* rot
 
 template void lsh_hash<float>(const HashShape&, HeadView<const float>, const float*, int32_t*);
 template void lsh_hash<double>(const HashShape&, HeadView<const double>, const double*, int32_t*);
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 template void lsh_hash<bf16>(const HashShape&, HeadView<const bf16>, const float*, int32_t*);
 #endif
 

@@ -17,7 +17,7 @@ struct HashShape {
 /// bucket [B, H, R, L] = a_0 + f_0 (a_1 + f_1 (a_2 + ...)), a_j = argmax(concat(z, -z)), first
 /// index on ties, over factor j's f_j / 2 columns of z = q . rotation; rotation is [H, size, R,
 /// sum(factors) / 2].
-/// T is float, double, or bf16 where amx::available(): rotations then count with 16 bits.
+/// T is float, double, or bf16 where multiplies_bf16: rotations then count with 16 bits.
 template <class T>
 void lsh_hash(const HashShape& shape, HeadView<const T> q, const Compute<T>* rotation,
               int32_t* bucket);

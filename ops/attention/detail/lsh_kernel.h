@@ -30,7 +30,7 @@ struct LshInputs {
 };
 
 /// y, and log_sum [B, H, L] over all rounds, -inf where a position sees no other. T is float,
-/// double, or bf16 where amx::available(): weights then count with 16 bits, in the gradients of k
+/// double, or bf16 where multiplies_bf16: weights then count with 16 bits, in the gradients of k
 /// and v with 8, and sums are f32.
 template <class T>
 void lsh_forward(const LshShape& shape, const LshInputs<T>& in, HeadView<T> y, Compute<T>* log_sum);

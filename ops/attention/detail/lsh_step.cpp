@@ -120,7 +120,7 @@ template void lsh_step<float, bf16>(const LshShape&, const LshStepInputs<float, 
                                     HeadView<float>);
 template void lsh_step<float, f16>(const LshShape&, const LshStepInputs<float, f16>&,
                                    HeadView<float>);
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 template void lsh_step<bf16, bf16>(const LshShape&, const LshStepInputs<bf16, bf16>&,
                                    HeadView<bf16>);
 #endif

@@ -34,15 +34,15 @@ double checked_dropout(double p, Generator* generator, uint64_t count, PhiloxKey
 
 inline const uint8_t* mask_bytes(const View& mask) { return mask.as<const uint8_t>(); }
 
-/// Whether kernels take bf16 operands as they are, for products of tile registers.
-inline bool by_tiles(DType dtype) { return dtype == DType::bf16 && amx::available(); }
+/// Whether kernels take operands of this half type as they are.
+constexpr bool multiplies(DType dtype) { return multiplies_bf16 && dtype == DType::bf16; }
 
 /// Calls f.operator()<T, K>() for operands of type T, one of the floating types, and a kernel that
-/// takes K: bf16 itself where there are tile registers for its products, else Compute<T>.
+/// takes K: bf16 itself where it multiplies(), else Compute<T>.
 template <class F>
 void dispatch_kernel(DType dtype, const char* op, F&& f) {
-#if TENET_HAVE_AMX
-  if (by_tiles(dtype)) return f.template operator()<bf16, bf16>();
+#if TENET_HAVE_AVX512
+  if (dtype == DType::bf16) return f.template operator()<bf16, bf16>();
 #endif
   dispatch(FloatTypes{}, dtype, op, [&]<class T>() { f.template operator()<T, Compute<T>>(); });
 }

@@ -96,9 +96,9 @@ inline bool pack_row(T* to, const T* from, int64_t size, int64_t width) {
   return sum_lanes<T>(poison) == 0;
 }
 
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 inline __m512i load_part(const bf16* from, int64_t count) {
-  return _mm512_maskz_loadu_epi16(amx::first_lanes(count), from);
+  return _mm512_maskz_loadu_epi16(first_lanes(count), from);
 }
 inline void copy_row(bf16* to, const bf16* from, int64_t size, int64_t width) {
   for (int64_t n = 0; n < width; n += 32) {
@@ -241,23 +241,22 @@ inline void transpose_panel(T* to, const T* rows, int64_t count, int64_t width) 
   }
 }
 
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 /// The same of pairs of numbers: to[k][i] = (rows[i][2k], rows[i][2k + 1]), [width / 2][kPanel]
-/// pairs, each a row of B for amx::dot().
+/// pairs, each a row of B.
 inline void transpose_panel(bf16* to, const bf16* rows, int64_t count, int64_t width) {
   transpose_panel(reinterpret_cast<float*>(to), reinterpret_cast<const float*>(rows), count,
                   width / 2);
 }
 
-/// to[r][n] = (rows[2r][n], rows[2r + 1][n]), the rows of B for amx::dot(); 0 from row `count` up
-/// to row `room`.
+/// to[r][n] = (rows[2r][n], rows[2r + 1][n]), rows of B; 0 from row `count` up to row `room`.
 inline void pair_rows(bf16* to, const bf16* rows, int64_t count, int64_t room, int64_t width) {
   const auto row = [&](int64_t i, int64_t n) {
     return i < count ? _mm512_loadu_si512(rows + i * width + n) : _mm512_setzero_si512();
   };
   for (int64_t i = 0; i < room; i += 2) {
     for (int64_t n = 0; n < width; n += 32) {
-      amx::store_pairs(row(i, n), row(i + 1, n), to + i * width + 2 * n);
+      store_pairs(row(i, n), row(i + 1, n), to + i * width + 2 * n);
     }
   }
 }

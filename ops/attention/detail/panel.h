@@ -7,6 +7,7 @@
 #pragma once
 
 #include <tenet/core/philox.h>
+#include <tenet/ops/attention/detail/bf16_products.h>
 #include <tenet/ops/attention/detail/products.h>
 
 namespace tenet::detail::tiles {

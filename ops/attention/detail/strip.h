@@ -119,7 +119,7 @@ inline void finish_keys(Strip<T>& strip) {
     std::fill(strip.v + j * strip.width, strip.v + (j + 1) * strip.width, T(0));
     strip.scale[j] = 0;
   }
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
   if constexpr (std::is_same_v<T, bf16>) {
     if (strip.k_sum) pair_rows(strip.k_sum, strip.k, strip.count, room, strip.width);
     if (strip.v_sum) pair_rows(strip.v_sum, strip.v, strip.count, room, strip.width);
@@ -143,7 +143,7 @@ struct PanelRows {
   void turn(const T* from, int64_t count, int64_t width) {
     transpose_panel(panel, from, count, width);
     sum = from;
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
     if constexpr (std::is_same_v<T, bf16>) {
       pair_rows(pairs_, from, count, kPanel<T>, width);
       sum = pairs_;

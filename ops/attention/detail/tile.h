@@ -16,19 +16,19 @@ inline constexpr int kPanel = 2 * kLanes<T>;
 template <class T>
 inline constexpr int kRows = kLanes<T> < 8 ? kLanes<T> : 8;
 
-/// What the width of packed rows and the number of packed keys are multiples of: for bf16, products
-/// of tile registers.
+/// What the width of packed rows and the number of packed keys are multiples of: for bf16, what tile
+/// registers hold.
 template <class T>
 inline constexpr int kWidthUnit = std::is_same_v<T, bf16> ? amx::depth : kLanes<T>;
 template <class T>
 inline constexpr int kKeyUnit = std::is_same_v<T, bf16> ? amx::depth : kRows<T>;
 
-/// While it lives, the calling thread may use tile registers, if T's products need them.
+/// While it lives, the calling thread may use tile registers, if T's products do.
 template <class T>
 struct TileScope {
   TileScope() {}
 };
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 template <>
 struct TileScope<bf16> {
   amx::Tiles tiles;

@@ -6,9 +6,6 @@
 #include <tenet/ops/gemm/detail/gemm.h>
 #include <tenet/ops/gemm/detail/onednn.h>
 
-#include <optional>
-#include <utility>
-
 namespace tenet::detail {
 
 /// Outer block of a sum over k; see Note [Order of products].
@@ -43,35 +40,6 @@ class BlockedEngine {
 
  private:
   const Gemm& g_;
-};
-
-/// bf16 products by oneDNN.
-class Bf16Engine {
- public:
-  /// Empty if oneDNN has no kernel for these products on this machine; whether it has does not
-  /// depend on m. Where B is not dense, g.b becomes a dense copy that lives as long as the engine.
-  static std::optional<Bf16Engine> make(Gemm& g, int threads);
-
-  Tiling tiling(int) const { return {block_rows_, g_->n}; }
-  size_t scratch_bytes(const Tiling& tiling) const;
-  static constexpr bool needs_tile = true;
-  bool product(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,
-               std::byte* scratch) const;
-
- private:
-  Bf16Engine(Gemm& g, int threads);
-  bool prepare();
-  void pack_b(Gemm& g);
-  Bf16Shape shape(int64_t rows, int64_t k, bool add) const;
-  const Bf16Product& prepared(const Bf16Shape& shape) const;
-  const bf16* a_block(const GemmTask& task, int64_t begin, int64_t k, int64_t rows,
-                      bf16* scratch) const;
-
-  const Gemm* g_;
-  int64_t block_rows_;
-  bool a_transposed_, b_transposed_;
-  std::vector<std::pair<Bf16Shape, std::shared_ptr<const Bf16Product>>> products_;
-  std::optional<memory::Workspace<bf16>> packed_b_;
 };
 
 /// Rounds `count` up to a multiple of `unit`.

@@ -3,9 +3,9 @@
 #include <tenet/core/error.h>
 #include <tenet/core/parallel.h>
 #include <tenet/ops/detail/loop.h>
+#include <tenet/ops/gemm/detail/bf16_engine.h>
 #include <tenet/ops/gemm/detail/engines.h>
 #include <tenet/ops/gemm/detail/round.h>
-#include <tenet/ops/gemm/detail/tile_engine.h>
 
 #include <atomic>
 
@@ -53,7 +53,7 @@ struct Finish {
       const Sum* x = from + i * ld;
       To* y = to + i * row_stride;
       const Sum* extra = bias ? bias + first_column : nullptr;
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
       if constexpr (std::is_same_v<To, bf16>) {
         if (column_stride == 1 && !accumulate) {
           round_line(x, extra, relu, columns, y);
@@ -207,25 +207,19 @@ void run_blocked(const Gemm& g) {
 
 template <class To>
 void run_bf16(Gemm& g) {
-#if TENET_HAVE_AMX
-  if (g.k > 0 && amx::available()) {
-    const TileEngine engine(g);
-    Run<float, To, TileEngine>{g, engine}();
+#if TENET_HAVE_AVX512
+  if (g.k > 0) {
+    const Bf16Engine engine(g);
+    Run<float, To, Bf16Engine>{g, engine}();
     return;
   }
 #endif
-  if (g.k > 0) {
-    if (const auto engine = Bf16Engine::make(g, omp_in_parallel() ? 1 : num_threads())) {
-      Run<float, To, Bf16Engine>{g, *engine}();
-      return;
-    }
-  }
   run_blocked<bf16, float, To>(g);
 }
 
 }  // namespace
 
-bool gemm_rounds(DType type) { return TENET_HAVE_AMX && type == DType::bf16 && amx::available(); }
+bool gemm_rounds(DType type) { return multiplies_bf16 && type == DType::bf16; }
 
 void gemm(Gemm g) {
   const DType from = g.type.value_or(g.a.dtype), to = g.c.dtype;

@@ -8,18 +8,16 @@
 ///     from left to right
 ///
 /// and integers are exact modulo 2^w. f16 is converted to f32, and rounded once at the end. bf16
-/// multiplies exactly and adds in f32, in the order of the processor's tile registers (see
-/// ops/detail/amx.h) or else of oneDNN's bf16 kernels within blocks of 512 k; blocks as above. A
-/// sum over the rows of a batch (a weight gradient, where k counts rows) therefore adds fixed
-/// blocks of 1,024 rows in order.
+/// multiplies exactly and adds in f32: with AVX-512 in the order of the processor's tile registers
+/// (see ops/detail/amx.h) or else of its vectors (see ops/detail/pairs.h), in one chain over blocks
+/// of 1,024 k; elsewhere like f32. A sum over the rows of a batch (a weight gradient, where k counts
+/// rows) therefore adds fixed blocks of 1,024 rows in order.
 #pragma once
 
 #include <tenet/core/dtype.h>
 #include <tenet/core/shape.h>
 
 #include <optional>
-#include <string>
-#include <vector>
 
 namespace tenet::detail {
 
@@ -59,9 +57,5 @@ bool gemm_rounds(DType type);
 /// Throws OutOfMemory, and Error where a type has no product. Called inside a parallel region, it
 /// stays on its thread.
 void gemm(Gemm g);
-
-/// What oneDNN calls the implementations behind the products run so far, e.g.
-/// "brg:avx512_core_amx_bf16". None is a reference loop (their names contain "ref").
-std::vector<std::string> onednn_implementations();
 
 }  // namespace tenet::detail

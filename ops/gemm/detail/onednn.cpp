@@ -1,24 +1,18 @@
 #include <omp.h>
 
+#include <oneapi/dnnl/dnnl.h>
 #include <tenet/core/cpu_level.h>
-#include <tenet/core/error.h>
 #include <tenet/ops/gemm/detail/blocked.h>
-#include <tenet/ops/gemm/detail/gemm.h>
 #include <tenet/ops/gemm/detail/onednn.h>
-#include <oneapi/dnnl/dnnl.hpp>
 
 #include <array>
 #include <cstdlib>
-#include <list>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string_view>
+#include <vector>
 
 namespace tenet::detail {
 namespace {
-
-using dnnl::memory;
 
 // A lower level than the processor's holds for oneDNN too. It listens before its first use only.
 const bool limited = [] {
@@ -28,16 +22,6 @@ const bool limited = [] {
   }
   return true;
 }();
-
-const dnnl::engine& cpu_engine() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
-}
-
-dnnl_stream_t this_threads_stream() {
-  thread_local const dnnl::stream stream(cpu_engine());
-  return stream.get();
-}
 
 /// Whether the rows of a rows x columns operand are dense enough to be BLAS's "no transpose".
 bool plain(const Strided<float>& x, int64_t columns) { return x.column == 1 && x.row >= columns; }
@@ -110,7 +94,6 @@ bool sgemm_keeps_the_order() {
         all = agrees(m, n, k, (layout & 1) != 0, (layout & 2) != 0);
       }
     }
-    if (all) note_implementation("sgemm");
     return all;
   }();
   return keeps;
@@ -136,112 +119,6 @@ bool sgemm_takes(int64_t m, int64_t n, int64_t k, Strided<float> a, Strided<floa
 bool sgemm(int64_t m, int64_t n, int64_t k, Strided<float> a, Strided<float> b, float* c,
            int64_t ldc, bool add) {
   return call_sgemm(m, n, k, a, b, c, ldc, add);
-}
-
-namespace {
-
-memory::desc dense(int64_t rows, int64_t columns, memory::data_type type, bool transposed) {
-  return {{rows, columns}, type, transposed ? memory::dims{1, rows} : memory::dims{columns, 1}};
-}
-
-class Primitive : public Bf16Product {
- public:
-  Primitive(const Bf16Shape& shape, const dnnl::matmul::primitive_desc& description)
-      : matmul_(description),
-        a_(dense(shape.m, shape.k, memory::data_type::bf16, shape.a_transposed)),
-        b_(dense(shape.k, shape.n, memory::data_type::bf16, shape.b_transposed)),
-        c_(dense(shape.m, shape.n, memory::data_type::f32, false)),
-        scratch_(description.scratchpad_desc()) {}
-
-  size_t scratch_bytes() const override { return scratch_.get_size(); }
-
-  bool run(const bf16* a, const bf16* b, float* c, void* scratch) const override {
-    const std::array<Memory, 4> memories{Memory(a_, a), Memory(b_, b), Memory(c_, c),
-                                         Memory(scratch_, scratch)};
-    for (const Memory& m : memories) {
-      if (m.handle == nullptr) return false;
-    }
-    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, memories[0].handle},
-                                         {DNNL_ARG_WEIGHTS, memories[1].handle},
-                                         {DNNL_ARG_DST, memories[2].handle},
-                                         {DNNL_ARG_SCRATCHPAD, memories[3].handle}};
-    return dnnl_primitive_execute(matmul_.get(), this_threads_stream(), 4, arguments) ==
-           dnnl_success;
-  }
-
- private:
-  struct Memory {
-    Memory(const memory::desc& description, const void* data) {
-      dnnl_memory_create(&handle, &description.data, cpu_engine().get(), const_cast<void*>(data));
-    }
-    ~Memory() { dnnl_memory_destroy(handle); }
-    Memory(const Memory&) = delete;
-    Memory& operator=(const Memory&) = delete;
-    dnnl_memory_t handle = nullptr;
-  };
-
-  dnnl::matmul matmul_;
-  memory::desc a_, b_, c_, scratch_;
-};
-
-std::shared_ptr<const Bf16Product> make_primitive(const Bf16Shape& shape) {
-  const OneThread scope;
-  try {
-    dnnl::primitive_attr attributes;
-    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    if (shape.add) {
-      dnnl::post_ops sum;
-      sum.append_sum();
-      attributes.set_post_ops(sum);
-    }
-    const dnnl::matmul::desc product(
-        dense(shape.m, shape.k, memory::data_type::bf16, shape.a_transposed),
-        dense(shape.k, shape.n, memory::data_type::bf16, shape.b_transposed),
-        dense(shape.m, shape.n, memory::data_type::f32, false));
-    const dnnl::matmul::primitive_desc description(product, attributes, cpu_engine());
-    const std::string name = description.impl_info_str();
-    if (name.find("ref") != std::string::npos) return nullptr;
-    note_implementation(name);
-    return std::make_shared<Primitive>(shape, description);
-  } catch (const dnnl::error& error) {
-    if (error.status == dnnl_unimplemented) return nullptr;
-    fail("matmul: oneDNN: {}", error.what());
-  }
-}
-
-/// The most recently used primitives.
-class PrimitiveCache {
- public:
-  std::shared_ptr<const Bf16Product> get(const Bf16Shape& shape) {
-    const std::lock_guard lock(mutex_);
-    const auto found = index_.find(shape);
-    if (found != index_.end()) {
-      order_.splice(order_.begin(), order_, found->second);
-      return found->second->second;
-    }
-    order_.emplace_front(shape, make_primitive(shape));
-    index_[shape] = order_.begin();
-    if (order_.size() > capacity) {
-      index_.erase(order_.back().first);
-      order_.pop_back();
-    }
-    return order_.front().second;
-  }
-
- private:
-  static constexpr size_t capacity = 512;
-  using Entry = std::pair<Bf16Shape, std::shared_ptr<const Bf16Product>>;
-
-  std::mutex mutex_;
-  std::list<Entry> order_;  // the latest used first
-  std::map<Bf16Shape, std::list<Entry>::iterator> index_;
-};
-
-}  // namespace
-
-std::shared_ptr<const Bf16Product> bf16_product(const Bf16Shape& shape) {
-  static PrimitiveCache cache;
-  return cache.get(shape);
 }
 
 }  // namespace tenet::detail

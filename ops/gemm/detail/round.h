@@ -1,22 +1,11 @@
 /// f32 to bf16, 16 at a time, to the bits of bf16(float).
 #pragma once
 
-#include <tenet/ops/detail/amx.h>
-#include <tenet/ops/detail/bf16_words.h>
+#include <tenet/ops/detail/pairs.h>
 
 namespace tenet::detail {
 
-#if TENET_HAVE_AMX
-
-typedef uint32_t Words __attribute__((vector_size(64)));
-
-/// The upper halves of `low` and then of `high`.
-inline __m512i upper_halves(Words low, Words high) {
-  alignas(64) static constexpr uint16_t order[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
-                                                     23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
-                                                     45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
-  return _mm512_permutex2var_epi16((__m512i)low, _mm512_load_si512(order), (__m512i)high);
-}
+#if TENET_HAVE_AVX512
 
 /// y[j] = x[j] + bias[j] rounded, then 0 if `relu` and negative; no bias if null.
 inline void round_line(const float* x, const float* bias, bool relu, int64_t n, bf16* y) {
@@ -30,7 +19,7 @@ inline void round_line(const float* x, const float* bias, bool relu, int64_t n, 
     return (Words)_mm512_maskz_mov_epi32(stays, (__m512i)word);
   };
   for (int64_t j = 0; j < n; j += 32) {
-    const __mmask32 lanes = amx::first_lanes(n - j);
+    const __mmask32 lanes = first_lanes(n - j);
     const Words low = half(j, static_cast<__mmask16>(lanes));
     const Words high = half(j + 16, static_cast<__mmask16>(lanes >> 16));
     _mm512_mask_storeu_epi16(y + j, lanes, upper_halves(low, high));

@@ -1,4 +1,4 @@
-/// bf16 products by tile registers: every element against the documented order of sums, to the bit.
+/// bf16 products: every element against the documented order of sums, to the bit.
 #include <tenet/ops/detail/amx.h>
 
 #include <bit>
@@ -9,16 +9,37 @@ using namespace gemm_test;
 
 namespace {
 
-bool tiles_run() {
-  if (detail::amx::available()) return true;
-  MESSAGE("skipped: no tile registers");
-  return false;
+bool skips_bf16() {
+  if (!detail::multiplies_bf16) MESSAGE("skipped: bf16 operands are widened in this build");
+  return !detail::multiplies_bf16;
 }
 
 float number(const MatrixView& x, int64_t at) { return static_cast<float>(read(x, at)); }
 
-/// What g writes to each element, item by item: for 32 k after the other, (sum over even k) + (sum
-/// over odd k), added up over blocks of 1,024 k, and these blocks; see ops/detail/amx.h.
+/// The documented sum of a block of k, term(p) being a[p] b[p]: by tile registers for 32 k after the
+/// other (sum over even k) + (sum over odd k), see ops/detail/amx.h; else one chain that takes the
+/// odd one of each pair first, see ops/detail/pairs.h.
+template <class Term>
+float sum_of(int64_t begin, int64_t end, Term&& term) {
+  float sum = 0;
+  if (!detail::amx::available()) {
+    for (int64_t p = begin; p < end; p += 2) {
+      if (p + 1 < end) sum = static_cast<float>(sum + term(p + 1));
+      sum = static_cast<float>(sum + term(p));
+    }
+    return sum;
+  }
+  for (int64_t inner = begin; inner < end; inner += 32) {
+    float chain[2] = {0, 0};
+    for (int64_t p = inner; p < std::min(end, inner + 32); ++p) {
+      chain[p % 2] += static_cast<float>(term(p));
+    }
+    sum += chain[0] + chain[1];
+  }
+  return sum;
+}
+
+/// What g writes to each element, item by item: documented sums over blocks of 1,024 k, added up.
 std::vector<float> in_documented_order(const Gemm& g) {
   std::vector<float> all;
   for (int64_t item = 0; item < g.batch.numel(); ++item) {
@@ -28,14 +49,8 @@ std::vector<float> in_documented_order(const Gemm& g) {
       for (int64_t j = 0; j < g.n; ++j) {
         float total = 0;
         for (int64_t outer = 0; outer < g.k; outer += 1024) {
-          float block = 0;
-          for (int64_t inner = outer; inner < std::min(g.k, outer + 1024); inner += 32) {
-            float chain[2] = {0, 0};
-            for (int64_t p = inner; p < std::min({g.k, outer + 1024, inner + 32}); ++p) {
-              chain[p % 2] += static_cast<float>(a[i * g.k + p] * b[p * g.n + j]);
-            }
-            block += chain[0] + chain[1];
-          }
+          const float block = sum_of(outer, std::min(g.k, outer + 1024),
+                                     [&](int64_t p) { return a[i * g.k + p] * b[p * g.n + j]; });
           total = outer == 0 ? block : total + block;
         }
         if (g.bias) {
@@ -67,8 +82,8 @@ void check_to_the_bit(const Gemm& g) {
 
 }  // namespace
 
-TEST_CASE("gemm by tile registers adds in the documented order, to the bit") {
-  if (!tiles_run()) return;
+TEST_CASE("bf16 gemm adds in the documented order, to the bit") {
+  if (skips_bf16()) return;
   std::mt19937 random(1);
   const auto roll = [&](int64_t low, int64_t high) {
     return low + static_cast<int64_t>(random() % static_cast<uint32_t>(high - low + 1));
@@ -100,10 +115,10 @@ TEST_CASE("gemm by tile registers adds in the documented order, to the bit") {
   }
 }
 
-TEST_CASE("gemm by tile registers rounds f32 operands as bf16(float) does") {
-  CHECK(detail::gemm_rounds(DType::bf16) == detail::amx::available());
+TEST_CASE("bf16 gemm rounds f32 operands as bf16(float) does") {
+  CHECK(detail::gemm_rounds(DType::bf16) == detail::multiplies_bf16);
   CHECK_FALSE(detail::gemm_rounds(DType::f16));
-  if (!tiles_run()) return;
+  if (skips_bf16()) return;
   std::mt19937 random(4);
   const int64_t sizes[][3] = {{1, 1, 1}, {16, 16, 32}, {37, 21, 70}, {70, 45, 33}, {5, 40, 1030}};
   for (const auto& [m, n, k] : sizes) {
@@ -140,8 +155,8 @@ TEST_CASE("gemm by tile registers rounds f32 operands as bf16(float) does") {
   }
 }
 
-TEST_CASE("gemm by tile registers: batches, repeated") {
-  if (!tiles_run()) return;
+TEST_CASE("bf16 gemm: batches, repeated") {
+  if (skips_bf16()) return;
   std::mt19937 random(2);
   const Shape batch{2, 3, 2};
   const int64_t sizes[][3] = {{1, 5, 33}, {7, 40, 31}, {17, 16, 64}, {9, 18, 1025}, {1, 1, 1}};
@@ -163,9 +178,8 @@ TEST_CASE("gemm by tile registers: batches, repeated") {
   }
 }
 
-TEST_CASE(
-    "gemm by tile registers: what is not finite, and what rounds to infinity, in f32 operands") {
-  if (!tiles_run()) return;
+TEST_CASE("bf16 gemm: what is not finite, and what rounds to infinity, in f32 operands") {
+  if (skips_bf16()) return;
   for (const uint32_t word : {0x7f800000u, 0xff800000u, 0x7fc00000u, 0x7f800001u, 0x7fffffffu,
                               0xffffffffu, 0x7f7fffffu, 0x7f7f7fffu, 0x3f808000u, 0x3f818000u}) {
     float x = std::bit_cast<float>(word), one = 1;
@@ -183,8 +197,8 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("gemm by tile registers writes nothing beside C") {
-  if (!tiles_run()) return;
+TEST_CASE("bf16 gemm writes nothing beside C") {
+  if (skips_bf16()) return;
   std::mt19937 random(3);
   for (const auto& [m, n] : {std::pair{1, 1}, {5, 17}, {33, 15}, {47, 65}}) {
     for (const DType to : {DType::bf16, DType::f32}) {
@@ -203,8 +217,8 @@ TEST_CASE("gemm by tile registers writes nothing beside C") {
   }
 }
 
-TEST_CASE("gemm by tile registers: what is not finite stays in its row and column") {
-  if (!tiles_run()) return;
+TEST_CASE("bf16 gemm: what is not finite stays in its row and column") {
+  if (skips_bf16()) return;
   std::mt19937 random(4);
   const int64_t m = 37, n = 35, k = 70;
   for (const float bad : {NAN, INFINITY}) {

@@ -1,4 +1,4 @@
-/// bf16 products by the tile registers of x86 processors.
+/// bf16 products by the tile registers of x86 processors, or else by their vectors of pairs.
 #pragma once
 
 #include <tenet/ops/detail/amx.h>
@@ -6,7 +6,7 @@
 
 namespace tenet::detail {
 
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 
 /// Vectors along k of one batch item: rows of A or columns of B.
 struct Lines {
@@ -20,20 +20,21 @@ struct Lines {
   }
 };
 
-/// 16 lines over a block of k, a tile for every 32 k.
+/// 16 lines over a block of k, a tile for every 32 k. Strides count numbers.
 struct TileRows {
   const bf16* tiles;
-  int64_t row_bytes, step;  // step: elements from one tile to the next
+  int64_t row, step;  // from one line, and from one tile, to the next
 };
 
-/// An element's sum over a block of k adds, for 32 k after the other, (sum over even k) + (sum over
-/// odd k). One operand is packed once into tiles, the other read in place where it can be: B and A,
-/// but A and B where A has one tile of rows and B's columns are dense. Then C^T = B^T A^T, whose
-/// sums are the same. f32 operands are rounded as they are packed.
-class TileEngine {
+/// An element's sum over a block of k adds, by tile registers, for 32 k after the other (sum over
+/// even k) + (sum over odd k), by vectors what Note [Products of pairs] says. One operand is packed
+/// once into tiles, the other read in place where it can be: B and A, but A and B where A has one
+/// tile of rows and B's columns are dense. Then C^T = B^T A^T, whose sums are the same. f32 operands
+/// are rounded as they are packed.
+class Bf16Engine {
  public:
   /// Packs each matrix once; its operand's offset in a task then counts packed elements.
-  explicit TileEngine(Gemm& g);
+  explicit Bf16Engine(Gemm& g);
 
   Tiling tiling(int threads) const;
   size_t scratch_bytes(const Tiling& tiling) const;
@@ -46,6 +47,7 @@ class TileEngine {
   Lines columns_of_b(int64_t offset) const;
   template <class T>
   void pack(const Shape& items, const Strides& strides);
+  const bf16* packed_tiles(int64_t offset, int64_t line, int64_t begin) const;
   void many_rows(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,
                  bf16* space) const;
   void few_rows(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,
@@ -53,7 +55,7 @@ class TileEngine {
 
   const Gemm& g_;
   bool few_rows_;
-  int64_t k_tiles_, line_tiles_;
+  int64_t k_tiles_, line_tiles_;  // of the packed operand
   memory::Workspace<bf16> packed_;
 };
 

@@ -1,12 +1,12 @@
-/// LSH attention in bf16, by tile registers, against its definition in double on the same numbers.
+/// LSH attention in bf16, against its definition in double on the same numbers.
 #include <tenet/core/parallel.h>
 
+#include "bf16_check.h"
 #include "lsh_run.h"
-#include "tile_check.h"
 
 using namespace lsh_test;
 
-#if TENET_HAVE_AMX
+#if TENET_HAVE_AVX512
 
 namespace {
 
@@ -46,7 +46,7 @@ void check_buckets(const Run<bf16>& run) {
   CHECK(others <= 2 + std::ssize(run.bucket) / 1000);
 }
 
-TileErrors errors_of(Run<bf16>& run) {
+Errors errors_of(Run<bf16>& run) {
   run.forward();
   run.backward();
   check_buckets(run);
@@ -62,7 +62,7 @@ TileErrors errors_of(Run<bf16>& run) {
 Run<bf16> random_run(unsigned seed, int64_t longest) {
   Dice roll(seed);
   const std::vector<std::vector<int64_t>> factors{{2}, {4}, {2, 6}, {8}, {16, 4}, {4, 2, 6}};
-  const int64_t size = tile_width(seed, roll);
+  const int64_t size = odd_width(seed, roll);
   tiles::LshShape shape{.B = roll(1, 2), .H = roll(1, 3), .L = roll(1, longest), .R = roll(1, 4)};
   shape.size = size;
   shape.window = roll(0, 1) ? roll(1, 100) : roll(1, 8);
@@ -108,26 +108,26 @@ std::vector<int32_t> seen_by(const Run<bf16>& run, int64_t t) {
 
 }  // namespace
 
-TEST_CASE("LSH attention by tile registers equals its definition") {
-  if (!tiles_run()) return;
+TEST_CASE("LSH attention in bf16 equals its definition") {
+  if (skips_bf16()) return;
   check_definition(random_run, errors_of);
 }
 
-TEST_CASE("rows too many for a thread's copies change nothing, by tile registers") {
-  if (!tiles_run()) return;
+TEST_CASE("rows too many for a thread's copies change nothing, in bf16") {
+  if (skips_bf16()) return;
   for (const bool causal : {false, true}) {
     tiles::LshShape shape{.B = 1, .H = 2, .L = 530, .size = 2000, .R = 2, .window = 4};
     shape.causal = causal;
     Run<bf16> run(shape, {32}, 5, true);
     run.shape.key_scale.scale = 0.02;
-    const TileErrors errors = errors_of(run);
-    CHECK(errors.y <= kTileForward);
-    CHECK(errors.gradient <= kTileGradient);
+    const Errors errors = errors_of(run);
+    CHECK(errors.y <= kForwardBound);
+    CHECK(errors.gradient <= kGradientBound);
   }
 }
 
-TEST_CASE("a prefix of causal LSH attention by tile registers has the same bits") {
-  if (!tiles_run()) return;
+TEST_CASE("a prefix of causal LSH attention in bf16 has the same bits") {
+  if (skips_bf16()) return;
   for (const int64_t size : {20, 32, 65}) {
     tiles::LshShape shape{.B = 1, .H = 2, .L = 200, .size = size, .R = 3, .window = 37};
     Run<bf16> whole(shape, {4}, 12, false);
@@ -154,8 +154,8 @@ TEST_CASE("a prefix of causal LSH attention by tile registers has the same bits"
   }
 }
 
-TEST_CASE("a step of LSH attention by tile registers gives the row's bits") {
-  if (!tiles_run()) return;
+TEST_CASE("a step of LSH attention in bf16 gives the row's bits") {
+  if (skips_bf16()) return;
   for (const int64_t window : {1, 5, 32, 50}) {
     tiles::LshShape shape{.B = 1, .H = 2, .L = 190, .size = 33, .R = 2, .window = window};
     Run<bf16> whole(shape, {2}, 8, false);
@@ -183,8 +183,8 @@ TEST_CASE("a step of LSH attention by tile registers gives the row's bits") {
   }
 }
 
-TEST_CASE("batch, threads and layout change no bit of LSH attention by tile registers") {
-  if (!tiles_run()) return;
+TEST_CASE("batch, threads and layout change no bit of LSH attention in bf16") {
+  if (skips_bf16()) return;
   const int threads = tenet::num_threads();
   for (const bool causal : {false, true}) {
     tiles::LshShape shape{
@@ -223,8 +223,8 @@ TEST_CASE("batch, threads and layout change no bit of LSH attention by tile regi
   tenet::set_num_threads(threads);
 }
 
-TEST_CASE("a value that is not finite reaches the queries that see it, by tile registers") {
-  if (!tiles_run()) return;
+TEST_CASE("a value that is not finite reaches the queries that see it, in bf16") {
+  if (skips_bf16()) return;
   for (const bool causal : {false, true}) {
     tiles::LshShape shape{
         .B = 1, .H = 1, .L = 150, .size = 17, .R = 2, .window = 9, .causal = causal};
@@ -253,6 +253,6 @@ TEST_CASE("a value that is not finite reaches the queries that see it, by tile r
 
 #else
 
-TEST_CASE("LSH attention by tile registers") { MESSAGE("skipped: not in this build"); }
+TEST_CASE("LSH attention in bf16") { MESSAGE("skipped: not in this build"); }
 
 #endif

@@ -1,4 +1,4 @@
-/// What the tests of attention by tile registers share.
+/// What the tests of attention in bf16 share.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -16,21 +16,20 @@
 
 namespace attention_reference {
 
-/// Whether bf16 kernels run here; says so if not.
-inline bool tiles_run() {
-  if (tenet::detail::amx::available()) return true;
-  MESSAGE("skipped: no tile registers");
-  return false;
+/// Whether this build has no kernels for bf16; says so.
+inline bool skips_bf16() {
+  if (!tenet::detail::multiplies_bf16) MESSAGE("skipped: bf16 is widened in this build");
+  return !tenet::detail::multiplies_bf16;
 }
 
 /// Bounds of errors relative to an array's largest element; of gradients, given the same y, which
 /// backward passes get rounded to bf16.
-inline constexpr double kTileForward = 0x1p-16, kTileGradient = 0x1p-7;
+inline constexpr double kForwardBound = 0x1p-16, kGradientBound = 0x1p-7;
 
 /// Of y, and of the gradients, relative to the largest element.
-struct TileErrors {
+struct Errors {
   double y = 0, gradient = 0;
-  void take(const TileErrors& other) {
+  void take(const Errors& other) {
     y = std::max(y, other.y), gradient = std::max(gradient, other.gradient);
   }
 };
@@ -84,7 +83,7 @@ class Dice {
 };
 
 /// Widths of heads around those of a tile, and some other.
-inline int64_t tile_width(unsigned seed, Dice& roll) {
+inline int64_t odd_width(unsigned seed, Dice& roll) {
   const int64_t sizes[] = {1, 2, 31, 32, 33, 63, 64, 65, roll(1, 100), 100};
   return sizes[seed % 10];
 }
@@ -92,13 +91,13 @@ inline int64_t tile_width(unsigned seed, Dice& roll) {
 /// Checks errors_of(random_run(seed, longest)) for 120 seeds.
 template <class RandomRun, class ErrorsOf>
 void check_definition(RandomRun&& random_run, ErrorsOf&& errors_of) {
-  TileErrors worst;
+  Errors worst;
   for (unsigned seed = 1; seed <= 120; ++seed) {
     CAPTURE(seed);
     auto run = random_run(seed, seed % 3 == 0 ? 200 : 40);
-    const TileErrors errors = errors_of(run);
-    CHECK(errors.y <= kTileForward);
-    CHECK(errors.gradient <= kTileGradient);
+    const Errors errors = errors_of(run);
+    CHECK(errors.y <= kForwardBound);
+    CHECK(errors.gradient <= kGradientBound);
     worst.take(errors);
   }
   MESSAGE("off by " << worst.y << ", gradient by " << worst.gradient);
