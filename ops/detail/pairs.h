@@ -34,8 +34,8 @@ inline constexpr bool multiplies_bf16 = TENET_HAVE_AVX512;
 /// Whether the processor rounds to bf16 and multiplies pairs by instructions of its own.
 extern const bool bf16_instructions;
 
-/// C (+)= A B for `rows` rows, a multiple of 8, and 16 columns for each of `vectors` vectors. Pair p
-/// of row i of A lies at a + i * a_row + p * a_pair; that of column n of vector v of B at b + v *
+/// C (+)= A B for `rows` rows, a multiple of 8, and 16 columns for each of `vectors` vectors. Pair
+/// p of row i of A lies at a + i * a_row + p * a_pair; that of column n of vector v of B at b + v *
 /// b_vector + p * b_pair + 2 * n; but from one group of 16 pairs to the next the steps are a_group
 /// and b_group. Strides count numbers.
 struct PairProduct {

@@ -16,9 +16,9 @@ bool skips_bf16() {
 
 float number(const MatrixView& x, int64_t at) { return static_cast<float>(read(x, at)); }
 
-/// The documented sum of a block of k, term(p) being a[p] b[p]: by tile registers for 32 k after the
-/// other (sum over even k) + (sum over odd k), see ops/detail/amx.h; else one chain that takes the
-/// odd one of each pair first, see ops/detail/pairs.h.
+/// The documented sum of a block of k, term(p) being a[p] b[p]: by tile registers for 32 k after
+/// the other (sum over even k) + (sum over odd k), see ops/detail/amx.h; else one chain that takes
+/// the odd one of each pair first, see ops/detail/pairs.h.
 template <class Term>
 float sum_of(int64_t begin, int64_t end, Term&& term) {
   float sum = 0;

@@ -16,8 +16,8 @@ inline constexpr int kPanel = 2 * kLanes<T>;
 template <class T>
 inline constexpr int kRows = kLanes<T> < 8 ? kLanes<T> : 8;
 
-/// What the width of packed rows and the number of packed keys are multiples of: for bf16, what tile
-/// registers hold.
+/// What the width of packed rows and the number of packed keys are multiples of: for bf16, what
+/// tile registers hold.
 template <class T>
 inline constexpr int kWidthUnit = std::is_same_v<T, bf16> ? amx::depth : kLanes<T>;
 template <class T>

@@ -131,8 +131,8 @@ void store_transposed(const float* square, int64_t height, int64_t columns, floa
   }
 }
 
-/// Sums over `steps` tiles of k: up to two tiles of rows times one or two of columns, which begin at
-/// `b` and b + tile and go on b_step numbers further.
+/// Sums over `steps` tiles of k: up to two tiles of rows times one or two of columns, which begin
+/// at `b` and b + tile and go on b_step numbers further.
 struct TileProduct {
   std::array<TileRows, 2> a;
   const bf16* b;
@@ -252,8 +252,7 @@ void Bf16Engine::pack(const Shape& items, const Strides& strides) {
   });
 }
 
-/// The packed tiles from `line` and `begin` on, of the item at `offset`; `line` counts from a multiple
-/// of 32.
+/// The packed tiles from `line`, a multiple of 32, and `begin` on, of the item at `offset`.
 const bf16* Bf16Engine::packed_tiles(int64_t offset, int64_t line, int64_t begin) const {
   const int64_t first = line / rows, width = std::min<int64_t>(2, line_tiles_ - first);
   return packed_.data() + offset + (first * k_tiles_ + begin / depth * width) * tile;

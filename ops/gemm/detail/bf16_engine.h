@@ -29,8 +29,8 @@ struct TileRows {
 /// An element's sum over a block of k adds, by tile registers, for 32 k after the other (sum over
 /// even k) + (sum over odd k), by vectors what Note [Products of pairs] says. One operand is packed
 /// once into tiles, the other read in place where it can be: B and A, but A and B where A has one
-/// tile of rows and B's columns are dense. Then C^T = B^T A^T, whose sums are the same. f32 operands
-/// are rounded as they are packed.
+/// tile of rows and B's columns are dense. Then C^T = B^T A^T, whose sums are the same. f32
+/// operands are rounded as they are packed, subnormal ones to 0.
 class Bf16Engine {
  public:
   /// Packs each matrix once; its operand's offset in a task then counts packed elements.

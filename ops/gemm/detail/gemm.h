@@ -10,8 +10,8 @@
 /// and integers are exact modulo 2^w. f16 is converted to f32, and rounded once at the end. bf16
 /// multiplies exactly and adds in f32: with AVX-512 in the order of the processor's tile registers
 /// (see ops/detail/amx.h) or else of its vectors (see ops/detail/pairs.h), in one chain over blocks
-/// of 1,024 k; elsewhere like f32. A sum over the rows of a batch (a weight gradient, where k counts
-/// rows) therefore adds fixed blocks of 1,024 rows in order.
+/// of 1,024 k; elsewhere like f32. A sum over the rows of a batch (a weight gradient, where k
+/// counts rows) therefore adds fixed blocks of 1,024 rows in order.
 #pragma once
 
 #include <tenet/core/dtype.h>
