@@ -85,8 +85,8 @@ const bool bf16_instructions = [] {
   return !cpu_level_lowered() && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 5 & 1) != 0;
 }();
 
-void multiply_pairs(const PairProduct& x) {
-  bf16_instructions ? multiply<true>(x) : multiply<false>(x);
+void multiply_pairs(const PairProduct& x, bool native) {
+  native ? multiply<true>(x) : multiply<false>(x);
 }
 
 #endif

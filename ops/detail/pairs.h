@@ -48,7 +48,8 @@ struct PairProduct {
   int64_t c_row;
   bool add;
 };
-void multiply_pairs(const PairProduct& x);
+/// `native`: by the processor's instructions, which gives the same bits but for subnormal numbers.
+void multiply_pairs(const PairProduct& x, bool native = bf16_instructions);
 
 typedef uint32_t Words __attribute__((vector_size(64)));
 
