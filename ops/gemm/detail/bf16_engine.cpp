@@ -104,12 +104,28 @@ void pack_right(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
   }
 }
 
+/// Tiles of up to 16 dense lines over k, one line after the other.
+template <class T>
+void pack_rows(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < k; j += depth) {
+      const __m512i line = i < lines ? read_32(from.data + i * from.row + j, first_lanes(k - j))
+                                     : _mm512_setzero_si512();
+      _mm512_storeu_si512(to + j * rows + i * depth, line);
+    }
+  }
+}
+
 /// Up to 16 lines from `line` over [begin, begin + k): in place, or as tiles in `space`.
 TileRows left_operand(const Lines& x, int64_t line, int64_t begin, int64_t k, bf16* space) {
   const int64_t lines = x.count - line;
   const auto packed = [&](auto from) -> TileRows {
-    for (int64_t j = 0; j < k; j += depth) {
-      pack_left(from.at(0, j), std::min(lines, rows), k - j, space + j * rows);
+    if (from.column == 1) {
+      pack_rows(from, lines, k, space);
+    } else {
+      for (int64_t j = 0; j < k; j += depth) {
+        pack_left(from.at(0, j), std::min(lines, rows), k - j, space + j * rows);
+      }
     }
     return {space, depth, tile};
   };
