@@ -57,14 +57,17 @@ Tensors walk(const std::vector<Edge>& roots, Tensors droots, const std::vector<E
 /// not used afterwards.
 class GivenGradients {
  public:
-  explicit GivenGradients(const Tensors& gradients);
+  explicit GivenGradients(Tensors& gradients);
   ~GivenGradients();
   GivenGradients(const GivenGradients&) = delete;
   GivenGradients& operator=(const GivenGradients&) = delete;
 
  private:
-  const Tensors* previous_;
+  Tensors* previous_;
 };
+/// The gradients: taken from the walk if they are the GivenGradients, so that their bytes may go
+/// before backward() returns, else copies of the handles.
+Tensors take_gradients(const Tensors& gradients);
 /// Whether backward() may write a result over `dy`: it is one of the GivenGradients and nobody else
 /// sees its bytes.
 bool may_overwrite(const Tensor& dy);

@@ -24,7 +24,7 @@ struct ExpandNode : Node {
   Tensors backward(const Tensors& dy) override { return {dy[0]}; }
 };
 
-thread_local const Tensors* given = nullptr;
+thread_local Tensors* given = nullptr;
 
 bool is_ours_alone(const Tensor& a) {
   const Storage& storage = *a.body().storage.get();
@@ -34,9 +34,12 @@ bool is_ours_alone(const Tensor& a) {
 
 }  // namespace
 
-GivenGradients::GivenGradients(const Tensors& gradients)
-    : previous_(std::exchange(given, &gradients)) {}
+GivenGradients::GivenGradients(Tensors& gradients) : previous_(std::exchange(given, &gradients)) {}
 GivenGradients::~GivenGradients() { given = previous_; }
+
+Tensors take_gradients(const Tensors& gradients) {
+  return &gradients == given ? std::move(*given) : gradients;
+}
 
 bool may_overwrite(const Tensor& dy) {
   const auto is_dy = [&](const Tensor& gradient) { return &gradient == &dy; };

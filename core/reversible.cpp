@@ -22,7 +22,8 @@ class ReversibleNode : public detail::ReplayedNode {
     restorer->bring_back_outputs();
     Tensors y;
     for (const Saved& output : restorer->outputs()) y.push_back(output.get(*this).detach());
-    Tensors dx = grad_enabled() ? backward_with_graph(y, dy) : backward_once(y, dy);
+    Tensors dx = grad_enabled() ? backward_with_graph(y, dy)
+                                : backward_once(y, filled(detail::take_gradients(dy)));
     restorer->release_outputs(false);
     return dx;
   }
@@ -44,12 +45,12 @@ class ReversibleNode : public detail::ReplayedNode {
   }
 
  private:
-  Tensors backward_once(const Tensors& y, const Tensors& dy) {
+  Tensors backward_once(const Tensors& y, Tensors dy) {
     InverseAndGrad result;
     {
       const Frame frame(*this, restorer->record());
       ++detail::reversible_counters().inverse_calls;
-      result = restorer->function().inverse_and_grad(y, filled(dy));
+      result = restorer->function().inverse_and_grad(y, std::move(dy));
     }
     check(result.x.size() == input_count && result.dx.size() == input_count &&
               result.dcaptured.size() <= captured.size(),
@@ -115,7 +116,7 @@ void done_with(const ReversibleFunction& f, const Tensor& y) {
     node->restorer->release_output(y, node->last_walk());
 }
 
-InverseAndGrad ReversibleFunction::inverse_and_grad(const Tensors& y, const Tensors& dy) {
+InverseAndGrad ReversibleFunction::inverse_and_grad(const Tensors& y, Tensors dy) {
   InverseAndGrad result;
   {
     const NoGrad scope;
@@ -129,7 +130,7 @@ InverseAndGrad ReversibleFunction::inverse_and_grad(const Tensors& y, const Tens
     const EnableGrad scope;
     replayed = forward(leaves);
   }
-  ReplayGrad gradients = replay_grad(std::move(replayed), dy, leaves);
+  ReplayGrad gradients = replay_grad(std::move(replayed), std::move(dy), leaves);
   result.dx = std::move(gradients.dx);
   result.dcaptured = std::move(gradients.dcaptured);
   return result;

@@ -1,7 +1,7 @@
+#include <tenet/core/autograd.h>
 #include <tenet/core/grad_mode.h>
 #include <tenet/core/trace.h>
 #include <tenet/nn/coupling.h>
-#include <tenet/ops/arithmetic.h>
 #include <tenet/ops/concatenate.h>
 #include <tenet/ops/stream.h>
 #include <tenet/ops/views.h>
@@ -112,11 +112,11 @@ AdditiveCoupling::Half AdditiveCoupling::half(const Part& part, const Tensor& in
   return result;
 }
 
-InverseAndGrad AdditiveCoupling::inverse_and_grad(const Tensors& y, const Tensors& dy) {
+InverseAndGrad AdditiveCoupling::inverse_and_grad(const Tensors& y, Tensors dy) {
   InverseAndGrad result;
   result.dx.resize(2);
-  const auto sum = [](const Tensor& d, const Tensor& more) {
-    return more.defined() ? d + more : d;
+  const auto sum = [](Tensor& d, const Tensor& more) {
+    return more.defined() ? detail::accumulate(std::move(d), more) : std::move(d);
   };
   // dx1 = dy1 + J_g(y1)^T dy2;  dx2 = dy2 + J_f(x2)^T dx1
   Half second = half(g_, y[0], y[1], dy[1], result.dcaptured);

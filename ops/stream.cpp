@@ -25,8 +25,9 @@ struct EncodeNode : Node {
   Tensors backward(const Tensors& dy) override { return {dy[0].to(dtype)}; }
 };
 
+/// The same, in memory of its own if dy is strided: a coupling then adds to it in place.
 struct DecodeNode : Node {
-  Tensors backward(const Tensors& dy) override { return {dy[0]}; }
+  Tensors backward(const Tensors& dy) override { return {dy[0].contiguous()}; }
 };
 
 /// y = x +- delta; dx = dy, ddelta = +-dy in delta's type.

@@ -65,15 +65,14 @@ void ReplayedNode::check_captured() const {
   for (const Saved& tensor : captured) tensor.get(*this);
 }
 
-Tensors ReplayedNode::filled(const Tensors& dy) const {
-  Tensors result = dy;
-  for (size_t i = 0; i < result.size(); ++i) {
-    if (result[i].defined()) continue;
+Tensors ReplayedNode::filled(Tensors dy) const {
+  for (size_t i = 0; i < dy.size(); ++i) {
+    if (dy[i].defined()) continue;
     const OutputInfo& info = outputs()[i];
-    result[i] = empty(info.shape, {info.grad_dtype, info.device});
-    fill_kernel(info.device, view(result[i]), 0);
+    dy[i] = empty(info.shape, {info.grad_dtype, info.device});
+    fill_kernel(info.device, view(dy[i]), 0);
   }
-  return result;
+  return dy;
 }
 
 Tensors ReplayedNode::differentiate_replay(ReplayRecord& record, Tensors x, const Tensors& dy,

@@ -44,7 +44,7 @@ class ReplayedNode : public Node {
 
   void check_captured() const;
   /// dy with zeros where no gradient came.
-  Tensors filled(const Tensors& dy) const;
+  Tensors filled(Tensors dy) const;
   /// The gradient of f at x as part of the outer graph, for second derivatives.
   Tensors differentiate_replay(ReplayRecord& record, Tensors x, const Tensors& dy,
                                const Function& f);
