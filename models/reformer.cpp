@@ -24,6 +24,8 @@ namespace {
 template <class Attention>
 class AttentionBlock : public nn::Module {
  public:
+  static constexpr bool takes_fixed32 = true;  // the norm does
+
   AttentionBlock(const ReformerConfig& config, Attention attention)
       : norm_(config.hidden_size, {.epsilon = config.layer_norm_eps}),
         attention_(std::move(attention)),
@@ -50,6 +52,8 @@ class AttentionBlock : public nn::Module {
 /// of positions at a time.
 class FeedForwardBlock : public nn::Module {
  public:
+  static constexpr bool takes_fixed32 = true;  // the norm does
+
   FeedForwardBlock(const ReformerConfig& config, Generator& generator)
       : norm_(config.hidden_size, {.epsilon = config.layer_norm_eps}),
         feed_forward_({.d_model = config.hidden_size,

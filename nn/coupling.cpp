@@ -41,7 +41,7 @@ Tensors AdditiveCoupling::Part::pieces(const Tensor& x) const {
 Tensor AdditiveCoupling::Part::on_piece(size_t number, const Tensor& x) const {
   const ReplaySection part(section), piece(static_cast<int>(number));
   const trace::Scope scope(name);
-  Tensor y = function(x.dtype() == DType::fixed32 ? decode(x) : x);
+  Tensor y = function(x.dtype() == DType::fixed32 && !takes_fixed32 ? decode(x) : x);
   check(y.shape() == x.shape(), "{}: the function gives shape {} for a stream of shape {}", name,
         y.shape(), x.shape());
   return y;

@@ -28,6 +28,9 @@ class AdditiveCoupling : public ReversibleFunction {
                    const std::string& f_name = "f", const std::string& g_name = "g",
                    int64_t g_rows = 0);
 
+  /// Whether f and g take a fixed32 stream as it is, not decoded, and so need no copy of it.
+  void take_fixed32(bool f, bool g) { f_.takes_fixed32 = f, g_.takes_fixed32 = g; }
+
   Tensors forward(const Tensors& x) override;
   Tensors inverse(const Tensors& y) override;
   InverseAndGrad inverse_and_grad(const Tensors& y, Tensors dy) override;
@@ -40,8 +43,9 @@ class AdditiveCoupling : public ReversibleFunction {
     std::string name;
     int section;
     int64_t rows = 0;  // at a time; 0: all
+    bool takes_fixed32 = false;
 
-    /// function(x) on the decoded stream, in its replay section.
+    /// function(x), in its replay section, on the decoded stream unless it takes fixed32.
     Tensor operator()(const Tensor& x) const;
     Tensor add_to(const Tensor& stream, const Tensor& x) const;
     /// x (.., d) as matrices of at most `rows` rows; as it is if one holds all.

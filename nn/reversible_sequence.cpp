@@ -32,6 +32,7 @@ std::pair<Tensor, Tensor> ReversibleSequence::operator()(Tensor x,
     auto coupling = std::make_shared<AdditiveCoupling>(with_call(block.f), with_call(block.g),
                                                        fmt::format("{}.{}", options_.path, i),
                                                        block.f_name, block.g_name, block.g_rows);
+    coupling->take_fixed32(block.f.get().takes_fixed32, block.g.get().takes_fixed32);
     streams = options_.reversible ? reversible(std::move(coupling), std::move(streams))
                                   : coupling->forward(streams);
     if (!call.observe) continue;

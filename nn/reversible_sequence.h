@@ -41,7 +41,9 @@ class ReversibleSequence : public Module {
       : options_(std::move(options)) {}
 
   /// Appends a block of two modules Tensor -> Tensor, or (Tensor, LayerCall) -> Tensor. The same
-  /// modules may stand in several blocks. g_rows is AdditiveCoupling's.
+  /// modules may stand in several blocks. g_rows is AdditiveCoupling's. A module whose class says
+  /// `static constexpr bool takes_fixed32 = true` sees the stream of Residual::exact as it is, not
+  /// decoded.
   template <std::derived_from<Module> F, std::derived_from<Module> G>
   void add(std::shared_ptr<F> f, std::shared_ptr<G> g, std::string f_name = "f",
            std::string g_name = "g", int64_t g_rows = 0) {
@@ -72,8 +74,11 @@ class ReversibleSequence : public Module {
             } else {
               return (*m)(x);
             }
-          }) {}
+          }) {
+      if constexpr (requires { M::takes_fixed32; }) takes_fixed32 = M::takes_fixed32;
+    }
     std::function<Tensor(const Tensor&, const LayerCall&)> call;
+    bool takes_fixed32 = false;
   };
   using Part = detail::ModuleHandle<Layer>;
   struct Block {

@@ -7,6 +7,7 @@
 #include <tenet/ops/elementwise.h>
 #include <tenet/ops/layer_norm.h>
 #include <tenet/ops/reduce.h>
+#include <tenet/ops/stream.h>
 
 namespace tenet {
 namespace {
@@ -32,20 +33,21 @@ struct LayerNormNode : Node {
   Tensors fused(const Tensor& dy) const {
     const Tensor input = x.get(*this);
     const auto wanted = [&](size_t i, const Shape& shape) {
-      return needs_grad(i) ? empty_like(input, shape) : Tensor();
+      return needs_grad(i) ? empty_like(dy, shape) : Tensor();
     };
     Tensors d{wanted(0, input.shape()), wanted(1, parameter), wanted(2, parameter)};
     detail::layer_norm_backward_kernel(
-        dy.device(),
-        {view_or_null(d[0]), view_or_null(d[1]), view_or_null(d[2]), view(dy), view(input),
-         view(mean_.get(*this)), view(rstd.get(*this)), view_or_null(weight.get(*this))});
+        dy.device(), {view_or_null(d[0]), view_or_null(d[1]), view_or_null(d[2]), view(dy),
+                      view(input), view(mean_.get(*this)), view(rstd.get(*this)),
+                      view_or_null(weight.get(*this)), input.fraction_bits()});
     return d;
   }
 
   Tensors composed(const Tensor& dy) const {
     const DType dtype = dy.dtype(), wide = accumulate_dtype(dtype);
     const Tensor wide_dy = dy.to(wide);
-    const Tensor input = x.get(*this).to(wide), scale = weight.get(*this);
+    const Tensor from = x.get(*this), scale = weight.get(*this);
+    const Tensor input = from.dtype() == DType::fixed32 ? decode(from) : from.to(wide);
     const Tensor centered = sub(input, mean(input, -1, true));
     const Tensor r = rsqrt(add(mean(square(centered), -1, true), eps));
     const Tensor xhat = mul(centered, r);
@@ -71,19 +73,25 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   check(x.dim() >= 1, "layer_norm: x has no axis");
   check_parameter(weight, x, "weight");
   check_parameter(bias, x, "bias");
-  const DType dtype =
-      common_type(common_type(promote(x.dtype(), x.dtype(), "layer_norm"), weight), bias);
+  const bool fixed = x.dtype() == DType::fixed32;
+  const DType own = fixed ? DType::f32 : promote(x.dtype(), x.dtype(), "layer_norm");
+  const DType dtype = common_type(common_type(own, weight), bias);
+  if (fixed && (dtype != own || !x.device().is_cpu())) {
+    return layer_norm(decode(x), weight, bias, eps);
+  }
   check(is_floating(dtype), "layer_norm: dtype {} is not supported", dtype);
   const auto converted = [&](const Tensor& p) {
     return p.defined() ? p.to(dtype).contiguous() : p;
   };
-  const Tensor in = converted(x), w = converted(weight), b = converted(bias);
+  const Tensor in = fixed ? x.contiguous() : converted(x);
+  const Tensor w = converted(weight), b = converted(bias);
   Shape rows = x.shape();
   rows.erase(rows.dim() - 1);
   const TensorOptions statistics{accumulate_dtype(dtype), x.device()};
-  Tensor y = empty_like(in), mean = empty(rows, statistics), rstd = empty(rows, statistics);
+  Tensor y = empty(x.shape(), {dtype, x.device()});
+  Tensor mean = empty(rows, statistics), rstd = empty(rows, statistics);
   detail::layer_norm_kernel(x.device(), {view(y), view(mean), view(rstd), view(in), view_or_null(w),
-                                         view_or_null(b), eps});
+                                         view_or_null(b), eps, x.fraction_bits()});
   if (auto* node = record<LayerNormNode>("layer_norm", y, in, w, b)) {
     node->x = in;
     node->mean_ = mean;
@@ -111,15 +119,51 @@ memory::Workspace<C> widened(const View& p, int64_t n, C value) {
   return result;
 }
 
+/// The rows of x in their arithmetic type; those of fixed32 are decoded as they are read.
 template <class T>
+class InputRows {
+ public:
+  InputRows(const View& x, int) : x_(x.as<const T>()), n_(x.shape.back()) {}
+  RowReader<T, true> operator[](int64_t row) const { return {x_ + row * n_, 1}; }
+
+ private:
+  const T* x_;
+  int64_t n_;
+};
+
+struct Fixed32 {};
+
+template <>
+class InputRows<Fixed32> {
+ public:
+  struct Reader {
+    const int32_t* data;
+    float unit;
+    float operator()(int64_t i) const { return static_cast<float>(data[i]) * unit; }
+  };
+
+  InputRows(const View& x, int fraction_bits)
+      : x_(x.as<const int32_t>()),
+        n_(x.shape.back()),
+        unit_(1.0f / static_cast<float>(int64_t{1} << fraction_bits)) {}
+  Reader operator[](int64_t row) const { return {x_ + row * n_, unit_}; }
+
+ private:
+  const int32_t* x_;
+  int64_t n_;
+  float unit_;
+};
+
+template <class T, class In>
 void forward(const LayerNormForward& a) {
   using C = Compute<T>;
   const int64_t n = a.x.shape.back(), rows = a.mean.numel();
   const auto weight = widened<C, T>(a.weight, n, 1), bias = widened<C, T>(a.bias, n, 0);
+  const InputRows<In> inputs(a.x, a.fraction_bits);
   parallel_for(rows, parallel_grain / (4 * n + 1) + 1, [&](int64_t begin, int64_t end) {
     const C *w = weight.data(), *b = bias.data();
     for (int64_t row = begin; row < end; ++row) {
-      const RowReader<T, true> x{a.x.as<const T>() + row * n, 1};
+      const auto x = inputs[row];
       const RowWriter<T, true> y{a.y.as<T>() + row * n, 1};
       const C mean = static_cast<C>(ordered_sum<C>(n, [&](C s, int64_t i) { return s + x(i); }) /
                                     static_cast<double>(n));
@@ -139,12 +183,12 @@ void forward(const LayerNormForward& a) {
 constexpr int64_t share = reduce_block / 16;
 
 /// dx of one row; adds the row's terms to dw and db, where they are wanted.
-template <class T>
-void backward_row(const LayerNormBackward& a, int64_t row, const Compute<T>* w, Compute<T>* dw,
-                  Compute<T>* db) {
+template <class T, class Reader>
+void backward_row(const LayerNormBackward& a, int64_t row, const Reader& x, const Compute<T>* w,
+                  Compute<T>* dw, Compute<T>* db) {
   using C = Compute<T>;
   const int64_t n = a.x.shape.back();
-  const RowReader<T, true> x{a.x.as<const T>() + row * n, 1}, dy{a.dy.as<const T>() + row * n, 1};
+  const RowReader<T, true> dy{a.dy.as<const T>() + row * n, 1};
   const C mean = a.mean.as<const C>()[row], rstd = a.rstd.as<const C>()[row];
   if (a.dx.data) {
     const RowWriter<T, true> dx{a.dx.as<T>() + row * n, 1};
@@ -183,11 +227,12 @@ void add_shares(const View& to, const Compute<T>* shares, int64_t count, int64_t
   });
 }
 
-template <class T>
+template <class T, class In>
 void backward(const LayerNormBackward& a) {
   using C = Compute<T>;
   const int64_t n = a.x.shape.back(), rows = a.mean.numel(), shares = (rows + share - 1) / share;
   const auto weight = widened<C, T>(a.weight, n, 1);
+  const InputRows<In> inputs(a.x, a.fraction_bits);
   const memory::Workspace<C> dw(a.dweight.data ? shares * n : 0), db(a.dbias.data ? shares * n : 0);
   parallel_for(shares, parallel_grain / (share * n + 1) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) {
@@ -196,7 +241,7 @@ void backward(const LayerNormBackward& a) {
       if (dw_share) std::fill_n(dw_share, n, C(0));
       if (db_share) std::fill_n(db_share, n, C(0));
       for (int64_t row = k * share; row < std::min(rows, (k + 1) * share); ++row) {
-        backward_row<T>(a, row, weight.data(), dw_share, db_share);
+        backward_row<T>(a, row, inputs[row], weight.data(), dw_share, db_share);
       }
     }
   });
@@ -205,10 +250,12 @@ void backward(const LayerNormBackward& a) {
 }
 
 void layer_norm_cpu(const LayerNormForward& a) {
-  dispatch(FloatTypes(), a.x.dtype, "layer_norm", [&]<class T>() { forward<T>(a); });
+  if (a.x.dtype == DType::fixed32) return forward<float, Fixed32>(a);
+  dispatch(FloatTypes(), a.x.dtype, "layer_norm", [&]<class T>() { forward<T, T>(a); });
 }
 void layer_norm_backward_cpu(const LayerNormBackward& a) {
-  dispatch(FloatTypes(), a.x.dtype, "layer_norm", [&]<class T>() { backward<T>(a); });
+  if (a.x.dtype == DType::fixed32) return backward<float, Fixed32>(a);
+  dispatch(FloatTypes(), a.x.dtype, "layer_norm", [&]<class T>() { backward<T, T>(a); });
 }
 
 const bool filled = layer_norm_kernel.fill(Device::Kind::cpu, &layer_norm_cpu) &&
