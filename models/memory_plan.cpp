@@ -20,24 +20,26 @@ constexpr int64_t tile_bytes = 320
 /// Scratch of the kernel of the attention's backward pass: per head two row statistics and, of LSH,
 /// what is known of each key; tiles of each thread; copies of the rows of a head where they fit
 /// (HeadCopies in ops/attention/detail/lsh.h); sums of f32 beside narrow gradients that no thread
-/// keeps for itself; narrow operands widened if the kernel does not multiply them as they are.
+/// keeps for itself; narrow operands widened if the kernel does not multiply them as they are. LSH
+/// of narrow operands takes heads that are too long to copy one at a time.
 int64_t attention_workspace(const ReformerConfig& c, AttentionKind kind, int64_t batch,
                             int64_t length, DType dtype) {
-  const int64_t rows = batch * length, heads = c.num_attention_heads;
-  const int64_t wide = word * rows * heads * c.attention_head_size;
-  const bool lsh = kind == AttentionKind::lsh;
-  const bool widened = dtype != DType::f32 && !detail::multiplies(dtype);
-  int64_t bytes = word * rows * heads + num_threads() * tile_bytes;
-  if (lsh) bytes += (2 * word + 1) * rows * heads;
+  const bool lsh = kind == AttentionKind::lsh, narrow = dtype != DType::f32;
+  const bool widened = narrow && !detail::multiplies(dtype);
   const int64_t element = widened ? word : itemsize(dtype);
   const int64_t copies = length * c.attention_head_size * (3 * element + 2 * word);
   const bool copied = lsh && copies <= detail::tiles::kHeadCopyBytes;
+  const int64_t all_heads = batch * c.num_attention_heads;
+  const int64_t heads = lsh && narrow && !copied ? 1 : all_heads;  // at a time
+  const int64_t wide = word * length * heads * c.attention_head_size;
+  int64_t bytes = word * length * heads + num_threads() * tile_bytes;
+  if (lsh) bytes += (2 * word + 1) * length * heads;
   if (copied) bytes += num_threads() * copies;
   if (widened) {
-    bytes += (lsh ? 6 : 8) * wide;
-  } else if (dtype != DType::f32 && !lsh) {
+    bytes += (lsh ? 5 : 8) * wide;
+  } else if (narrow && !lsh) {
     bytes += wide;
-  } else if (dtype != DType::f32 && (!copied || batch * heads % num_threads() != 0)) {
+  } else if (narrow && (!copied || all_heads % num_threads() != 0)) {
     bytes += 2 * wide;
   }
   return bytes;
@@ -177,26 +179,25 @@ class Step {
       kept += inner(piece()) - inner_kept(last);
       return add({"feed-forward", gradients + all + weight, kept, inner_products(piece())});
     }
-    // The gradients of both streams, the one that the part reads, and the one that it was added to.
-    const int64_t streams = 4 * stream_;
+    // The gradients of both streams and the one that the part was added to; the other is what the
+    // norm keeps.
     const int64_t at_work = feed_forward_kept(piece()) + inner(piece());
     if (rows_ <= piece()) {
-      const int64_t shared = exact_ ? 0 : stream_;  // no decoded copy
-      return add({"feed-forward", gradients + weight, streams - shared + at_work,
-                  inner_products(piece())});
+      return add(
+          {"feed-forward", gradients + weight, 3 * stream_ + at_work, inner_products(piece())});
     }
-    const int64_t pieces = input_ + stream_;  // what the part gave, and gradients
-    add({"feed-forward", gradients + all + weight, streams + pieces + at_work,
+    const int64_t joined = 2 * stream_;  // what is rebuilt, and the gradient through the part
+    add({"feed-forward", gradients + all + weight, 4 * stream_ + joined + at_work,
          inner_products(piece())});
-    add({"feed-forward", gradients + all, streams + pieces + input_, 0});
   }
 
   void attention_backward(AttentionKind kind, int64_t gradients, int64_t kept) {
     // Gradients of both streams; of what the heads give, of queries, keys and values.
     int64_t activations =
         kept + attention_kept(kind) + 2 * stream_ + (1 + projections(kind)) * heads_;
-    // Both rebuilt streams, and the sum of two gradients.
-    if (o_.reversible) activations += (exact_ ? 3 : 2) * stream_;
+    // The other rebuilt stream. The last block's gradients lie in one tensor unless they were
+    // decoded, and adding to one takes a copy.
+    if (o_.reversible) activations += (exact_ ? 1 : 2) * stream_;
     add({"attention", gradients, activations,
          attention_workspace(c_, kind, o_.batch, length_, o_.dtype)});
   }

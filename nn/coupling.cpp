@@ -1,4 +1,5 @@
 #include <tenet/core/autograd.h>
+#include <tenet/core/detail/core_kernels.h>
 #include <tenet/core/grad_mode.h>
 #include <tenet/core/trace.h>
 #include <tenet/nn/coupling.h>
@@ -49,8 +50,26 @@ Tensor AdditiveCoupling::Part::on_piece(size_t number, const Tensor& x) const {
 
 Tensor AdditiveCoupling::Part::operator()(const Tensor& x) const {
   Tensors parts = pieces(x);
-  for (size_t i = 0; i < parts.size(); ++i) parts[i] = on_piece(i, parts[i]);
-  return parts.size() == 1 ? parts[0] : reshape(concatenate(parts, 0), x.shape());
+  if (parts.size() == 1) return on_piece(0, parts[0]);
+  if (grad_enabled()) {
+    for (size_t i = 0; i < parts.size(); ++i) parts[i] = on_piece(i, parts[i]);
+    return reshape(concatenate(parts, 0), x.shape());
+  }
+  Joined y{*this, x.shape()};
+  for (size_t i = 0; i < parts.size(); ++i) y.put(i, on_piece(i, parts[i]));
+  return y.whole;
+}
+
+void AdditiveCoupling::Joined::put(size_t number, Tensor piece) {
+  if (piece.shape() == shape) {
+    whole = std::move(piece);
+    return;
+  }
+  if (!whole.defined()) {
+    whole = empty_like(piece, shape);
+    places = part.pieces(whole);
+  }
+  detail::copy_kernel(whole.device(), view(places[number]), view(piece));
 }
 
 Tensor AdditiveCoupling::Part::add_to(const Tensor& stream, const Tensor& x) const {
@@ -84,7 +103,8 @@ AdditiveCoupling::Half AdditiveCoupling::half(const Part& part, const Tensor& in
                                               const Tensor& target, const Tensor& d,
                                               Tensors& dcaptured) const {
   const Tensors inputs = part.pieces(input), ds = part.pieces(d);
-  Tensors deltas(inputs.size()), dxs(inputs.size());
+  Tensors targets = part.pieces(target);
+  Joined source{part, target.shape()}, dx{part, d.shape()};
   for (size_t i = inputs.size(); i-- > 0;) {
     const Tensor leaf = replay_leaf(inputs[i]);
     Tensors delta(1);
@@ -92,24 +112,16 @@ AdditiveCoupling::Half AdditiveCoupling::half(const Part& part, const Tensor& in
       const EnableGrad scope;
       delta[0] = part.on_piece(i, leaf);
     }
-    deltas[i] = delta[0].detach();
-    if (inputs.size() == 1) {
-      deltas[0] = coupling_sub(target, deltas[0]);
-      done_with(*this, target);
-    }
-    const DType dtype = grad_dtype(delta[0].dtype());
-    ReplayGrad gradients = replay_grad(std::move(delta), {ds[i].to(dtype)}, {leaf});
+    source.put(i, coupling_sub(targets[i], delta[0].detach()));
+    targets.pop_back();
+    if (i == 0) done_with(*this, target);
+    Tensors ddelta(1);  // a braced list would hold it until the end of the walk
+    ddelta[0] = ds[i].to(grad_dtype(delta[0].dtype()));
+    ReplayGrad gradients = replay_grad(std::move(delta), std::move(ddelta), {leaf});
     add_gradients(dcaptured, gradients.dcaptured);
-    dxs[i] = std::move(gradients.dx[0]);
+    if (gradients.dx[0].defined()) dx.put(i, std::move(gradients.dx[0]));
   }
-  if (inputs.size() == 1) return {std::move(deltas[0]), std::move(dxs[0])};
-  Tensor delta = reshape(concatenate(deltas, 0), target.shape());
-  deltas.clear();
-  Half result{coupling_sub(target, delta), {}};
-  delta = Tensor();
-  done_with(*this, target);
-  if (dxs[0].defined()) result.dx = reshape(concatenate(dxs, 0), d.shape());
-  return result;
+  return {std::move(source.whole), std::move(dx.whole)};
 }
 
 InverseAndGrad AdditiveCoupling::inverse_and_grad(const Tensors& y, Tensors dy) {

@@ -54,6 +54,16 @@ class AdditiveCoupling : public ReversibleFunction {
     Tensor on_piece(size_t number, const Tensor& x) const;
   };
 
+  /// A tensor of all rows, written a piece at a time, so that no pieces have to be kept.
+  struct Joined {
+    const Part& part;
+    Shape shape;
+    Tensor whole = {};
+    Tensors places = {};
+
+    void put(size_t number, Tensor piece);
+  };
+
   /// What comes back from one half of the coupling, and the gradient through its part.
   struct Half {
     Tensor source, dx;

@@ -9,15 +9,15 @@ namespace tenet {
 
 /// y = (x - mean) * rstd * weight + bias over the last axis, rstd = 1 / sqrt(var + eps), biased
 /// variance. weight and bias have shape (D,); undefined ones are 1 and 0. Row statistics are f32
-/// for the half types. fixed32 x is read as decode(x), without a copy of it. Errors: `layer_norm: weight has shape (3,), the last axis of x (2, 4) has
-/// size 4`.
+/// for the half types. fixed32 x is read as decode(x), without a copy of it. Errors:
+/// `layer_norm: weight has shape (3,), the last axis of x (2, 4) has size 4`.
 Tensor layer_norm(const Tensor& x, const Tensor& weight = {}, const Tensor& bias = {},
                   double eps = 1e-5);
 
 namespace detail {
 
-/// x, y: (rows, D), contiguous, of one type, or x fixed32 and y f32; mean, rstd: (rows,) of the accumulation type; weight, bias: (D,),
-/// contiguous, or null data.
+/// x, y: (rows, D), contiguous, of one type, or x fixed32 and y f32; mean, rstd: (rows,) of the
+/// accumulation type; weight, bias: (D,), contiguous, or null data.
 struct LayerNormForward {
   View y, mean, rstd, x, weight, bias;
   double eps;

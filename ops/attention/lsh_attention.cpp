@@ -129,15 +129,45 @@ void lsh_step_cpu(const LshStep& a) {
   });
 }
 
+template <class T, class K>
+void backward_of(const LshBackward& a, const tiles::LshShape& shape) {
+  using In = Operand<T, K>;
+  const In qk(a.qk, In::Use::in), v(a.v, In::Use::in), dy(a.dy, In::Use::in);
+  In dqk(a.dqk, In::Use::out), dv(a.dv, In::Use::out);
+  const In y(a.y, dqk);
+  tiles::lsh_backward<K>(shape, inputs(qk.read(), v.read(), a.order, a.mask, a.plan), y.read(),
+                         dy.read(), a.log_sum.as<const Compute<T>>(), dqk.heads(), dv.heads());
+  for (In* gradient : {&dqk, &dv}) gradient->finish();
+}
+
+/// Head h of batch b of a (B, H, ..) view; of a (B, L) mask all of the batch.
+View head_of(View v, int64_t b, int64_t h) {
+  if (!v.data) return v;
+  const int64_t first = b * v.strides[0] + (v.dim() > 2 ? h * v.strides[1] : 0);
+  v.data = v.as<std::byte>() + first * itemsize(v.dtype);
+  v.shape[0] = 1;
+  if (v.dim() > 2) v.shape[1] = 1;
+  return v;
+}
+
+// Sums in f32 beside gradients of a half type, and widened operands, would take more than the
+// gradients: where heads are long, they are those of one head.
 void lsh_attention_backward_cpu(const LshBackward& a) {
   dispatch_kernel(a.qk.dtype, "lsh_attention", [&]<class T, class K>() {
-    using In = Operand<T, K>;
-    const In qk(a.qk, In::Use::in), v(a.v, In::Use::in), y(a.y, In::Use::in), dy(a.dy, In::Use::in);
-    In dqk(a.dqk, In::Use::out), dv(a.dv, In::Use::out);
-    tiles::lsh_backward<K>(shape_of(a.qk, a.order, a.plan),
-                           inputs(qk.read(), v.read(), a.order, a.mask, a.plan), y.read(),
-                           dy.read(), a.log_sum.as<const Compute<T>>(), dqk.heads(), dv.heads());
-    for (In* gradient : {&dqk, &dv}) gradient->finish();
+    const tiles::LshShape all = shape_of(a.qk, a.order, a.plan);
+    if (std::is_same_v<T, Compute<T>> || tiles::lsh_copies_heads<K>(all)) {
+      return backward_of<T, K>(a, all);
+    }
+    for (int64_t head = 0; head < all.B * all.H; ++head) {
+      LshBackward one = a;
+      for (View* v : {&one.dqk, &one.dv, &one.y, &one.dy, &one.log_sum, &one.qk, &one.v, &one.order,
+                      &one.mask}) {
+        *v = head_of(*v, head / all.H, head % all.H);
+      }
+      tiles::LshShape shape = shape_of(one.qk, one.order, one.plan);
+      shape.first_head = head;
+      backward_of<T, K>(one, shape);
+    }
   });
 }
 

@@ -186,8 +186,8 @@ inline void set_dropout(const LshShape& shape, const LshInputs<T>& in, int64_t h
   if (!dropout.on()) return;
   std::fill_n(dropout.base, kPanel<T>, uint64_t{0});
   for (int64_t lane = 0; lane < count; ++lane) {
-    dropout.base[lane] =
-        static_cast<uint64_t>(((head * shape.R + r) * shape.L + token[lane]) * shape.L);
+    dropout.base[lane] = static_cast<uint64_t>(
+        (((shape.first_head + head) * shape.R + r) * shape.L + token[lane]) * shape.L);
   }
 }
 

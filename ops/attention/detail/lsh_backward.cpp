@@ -66,7 +66,8 @@ class Rounds {
     log_sum_ = out_.log_sum + head * shape_.L, delta_ = out_.delta + head * shape_.L;
   }
 
-  /// Clears dq, starts dv with what went straight through, and computes delta.
+  /// Computes delta, clears dq, which may lie where y does, and starts dv with what went straight
+  /// through.
   void prepare(int64_t first, int64_t last) {
     const int64_t b = head_ / shape_.H, h = head_ % shape_.H;
     const Rows<const T> y = head_rows(out_.y, b, h), dy = head_rows(out_.dy, b, h);
@@ -79,6 +80,7 @@ class Rounds {
       T* const gradient = copied_ ? scratch_.copies.input(2)[i] : scratch_.panel.dy.rows;
       copy_row(gradient, dy[i], shape_.size, width_);
       const bool used = !in_.mask || in_.mask[b * shape_.L + i];
+      copy_row(scratch_.row, y[i], shape_.size, width_);
       std::fill_n(dq_[i], shape_.size, S(0));
       if (used && alone(i)) {
         std::copy_n(gradient, shape_.size, dv_[i]);
@@ -86,7 +88,6 @@ class Rounds {
       }
       std::fill_n(dv_[i], shape_.size, S(0));
       if (!used) continue;
-      copy_row(scratch_.row, y[i], shape_.size, width_);
       delta_[i] = dot(gradient, scratch_.row, width_);
     }
   }
@@ -193,6 +194,12 @@ class Rounds {
 }  // namespace
 
 template <class T>
+bool lsh_copies_heads(const LshShape& shape) {
+  Carver measure;
+  return Scratch<T>(measure, shape).copies.usable();
+}
+
+template <class T>
 void lsh_backward(const LshShape& shape, const LshInputs<T>& in, HeadView<const T> y,
                   HeadView<const T> dy, const Compute<T>* log_sum, HeadView<T> dq, HeadView<T> dv) {
   Carver measure;
@@ -217,6 +224,8 @@ void lsh_backward(const LshShape& shape, const LshInputs<T>& in, HeadView<const 
   }
 }
 
+template bool lsh_copies_heads<float>(const LshShape&);
+template bool lsh_copies_heads<double>(const LshShape&);
 template void lsh_backward<float>(const LshShape&, const LshInputs<float>&, HeadView<const float>,
                                   HeadView<const float>, const float*, HeadView<float>,
                                   HeadView<float>);
@@ -224,6 +233,7 @@ template void lsh_backward<double>(const LshShape&, const LshInputs<double>&,
                                    HeadView<const double>, HeadView<const double>, const double*,
                                    HeadView<double>, HeadView<double>);
 #if TENET_HAVE_AVX512
+template bool lsh_copies_heads<bf16>(const LshShape&);
 template void lsh_backward<bf16>(const LshShape&, const LshInputs<bf16>&, HeadView<const bf16>,
                                  HeadView<const bf16>, const float*, HeadView<bf16>,
                                  HeadView<bf16>);

@@ -18,6 +18,7 @@ struct LshShape {
   int64_t B = 0, H = 0, L = 0, size = 0, R = 0, window = 0;
   bool causal = true;
   KeyScale key_scale = {};
+  int64_t first_head = 0;  // of a call on some heads: those before it, whose dropout comes first
 };
 
 /// `order` is lsh_sort()'s; `mask` is [B, L], 1 where a position is in use, or null.
@@ -48,7 +49,13 @@ struct LshStepInputs {
 template <class T, class Kept>
 void lsh_step(const LshShape& shape, const LshStepInputs<T, Kept>& in, HeadView<T> y);
 
-/// The gradients of q, through queries and keys, and of v, both overwritten. T as in lsh_forward().
+/// Whether a head of lsh_backward() is small enough for a thread to copy. If not, all threads may
+/// as well work on one head at a time, in a call of its own with scratch for one head.
+template <class T>
+bool lsh_copies_heads(const LshShape& shape);
+
+/// The gradients of q, through queries and keys, and of v, both overwritten; dq may lie where y
+/// does. T as in lsh_forward().
 template <class T>
 void lsh_backward(const LshShape& shape, const LshInputs<T>& in, HeadView<const T> y,
                   HeadView<const T> dy, const Compute<T>* log_sum, HeadView<T> dq, HeadView<T> dv);

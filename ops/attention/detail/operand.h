@@ -64,8 +64,14 @@ class Operand {
   Operand(const View& v, Use use) : view_(v) {
     if constexpr (widened) {
       space_.emplace(v.numel());
+      data_ = space_->data();
       if (use == Use::in) copy([](K& wide, T& value) { wide = value; });
     }
+  }
+  /// An input in the workspace of an output of the same shape, each row of which is written after
+  /// the last reading of this one's.
+  Operand(const View& v, const Operand& room) : view_(v), data_(room.data_) {
+    if constexpr (widened) copy([](K& wide, T& value) { wide = value; });
   }
   /// Rounds what the kernel wrote to the tensor's type.
   void finish() {
@@ -74,7 +80,7 @@ class Operand {
   tiles::HeadView<K> heads() const {
     if constexpr (widened) {
       const Strides s = contiguous_strides(view_.shape);
-      return {space_->data(), s[0], s[1], s[2]};
+      return {data_, s[0], s[1], s[2]};
     } else {
       return heads_of<K>(view_);
     }
@@ -92,13 +98,14 @@ class Operand {
       for (int64_t row = begin; row < end; ++row) {
         T* narrow = view_.as<T>() + row / (H * L) * view_.strides[0] +
                     row / L % H * view_.strides[1] + row % L * view_.strides[2];
-        for (int64_t n = 0; n < size; ++n) move(space_->data()[row * size + n], narrow[n]);
+        for (int64_t n = 0; n < size; ++n) move(data_[row * size + n], narrow[n]);
       }
     });
   }
 
   View view_;
   std::optional<memory::Workspace<K>> space_;
+  K* data_ = nullptr;
 };
 
 }  // namespace tenet::detail
