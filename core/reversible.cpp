@@ -50,7 +50,7 @@ class ReversibleNode : public detail::ReplayedNode {
     {
       const Frame frame(*this, restorer->record());
       ++detail::reversible_counters().inverse_calls;
-      result = restorer->function().inverse_and_grad(y, std::move(dy));
+      result = restorer->function().inverse_and_grad_in_place(y, std::move(dy));
     }
     check(result.x.size() == input_count && result.dx.size() == input_count &&
               result.dcaptured.size() <= captured.size(),
@@ -116,7 +116,7 @@ void done_with(const ReversibleFunction& f, const Tensor& y) {
     node->restorer->release_output(y, node->last_walk());
 }
 
-InverseAndGrad ReversibleFunction::inverse_and_grad(const Tensors& y, Tensors dy) {
+InverseAndGrad ReversibleFunction::inverse_and_grad(const Tensors& y, const Tensors& dy) {
   InverseAndGrad result;
   {
     const NoGrad scope;
@@ -130,10 +130,14 @@ InverseAndGrad ReversibleFunction::inverse_and_grad(const Tensors& y, Tensors dy
     const EnableGrad scope;
     replayed = forward(leaves);
   }
-  ReplayGrad gradients = replay_grad(std::move(replayed), std::move(dy), leaves);
+  ReplayGrad gradients = replay_grad(std::move(replayed), dy, leaves);
   result.dx = std::move(gradients.dx);
   result.dcaptured = std::move(gradients.dcaptured);
   return result;
+}
+
+InverseAndGrad ReversibleFunction::inverse_and_grad_in_place(const Tensors& y, Tensors dy) {
+  return inverse_and_grad(y, dy);
 }
 
 Tensors reversible(std::shared_ptr<ReversibleFunction> f, Tensors&& x) {

@@ -45,9 +45,12 @@ struct ReversibleFunction {
   /// x = f^-1(y), the shapes and types of forward()'s inputs.
   virtual Tensors inverse(const Tensors& y) = 0;
   /// The default rebuilds x by inverse(), runs forward() on it with the graph on, and
-  /// differentiates. Override it where the two share work. A gradient that it lets go of is freed
-  /// if nobody else holds it.
-  virtual InverseAndGrad inverse_and_grad(const Tensors& y, Tensors dy);
+  /// differentiates. Override it where the two share work.
+  virtual InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy);
+  /// The same, and what the backward pass calls. The gradients are the function's own: it may let
+  /// one go, whose bytes are then freed before it returns, and write over one that nobody else
+  /// holds. The default calls inverse_and_grad(). Override it too where that saves memory.
+  virtual InverseAndGrad inverse_and_grad_in_place(const Tensors& y, Tensors dy);
   /// Whether inverse(forward(x)) is x to the bit for fixed32 inputs. In debug builds and in anomaly
   /// mode that is verified.
   virtual bool exact() const { return false; }

@@ -52,7 +52,7 @@ Tensors AffineCoupling::inverse(const Tensors& y) {
   return x;
 }
 
-InverseAndGrad AffineCoupling::inverse_and_grad(const Tensors& y, Tensors dy) {
+InverseAndGrad AffineCoupling::inverse_and_grad(const Tensors& y, const Tensors& dy) {
   const size_t from = options_.swapped ? 1 : 0, to = 1 - from;
   InverseAndGrad result{.x = Tensors(2), .dx = Tensors(2), .dcaptured = {}};
   Tensors leaves(2), replayed;

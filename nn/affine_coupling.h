@@ -35,7 +35,7 @@ class AffineCoupling : public ReversibleModule {
   Tensors forward(const Tensors& x) override;
   /// Reads y1 and y2; the log-determinant may be left out.
   Tensors inverse(const Tensors& y) override;
-  InverseAndGrad inverse_and_grad(const Tensors& y, Tensors dy) override;
+  InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy) override;
   std::string name() const override { return options_.name; }
   void fields(Fields& f) override { net_.fields(f, "net"); }
 

@@ -124,7 +124,11 @@ AdditiveCoupling::Half AdditiveCoupling::half(const Part& part, const Tensor& in
   return {std::move(source.whole), std::move(dx.whole)};
 }
 
-InverseAndGrad AdditiveCoupling::inverse_and_grad(const Tensors& y, Tensors dy) {
+InverseAndGrad AdditiveCoupling::inverse_and_grad(const Tensors& y, const Tensors& dy) {
+  return inverse_and_grad_in_place(y, dy);
+}
+
+InverseAndGrad AdditiveCoupling::inverse_and_grad_in_place(const Tensors& y, Tensors dy) {
   InverseAndGrad result;
   result.dx.resize(2);
   const auto sum = [](Tensor& d, const Tensor& more) {

@@ -33,7 +33,9 @@ class AdditiveCoupling : public ReversibleFunction {
 
   Tensors forward(const Tensors& x) override;
   Tensors inverse(const Tensors& y) override;
-  InverseAndGrad inverse_and_grad(const Tensors& y, Tensors dy) override;
+  InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy) override;
+  /// Adds to dy, and lets go of what it has used.
+  InverseAndGrad inverse_and_grad_in_place(const Tensors& y, Tensors dy) override;
   bool exact() const override { return true; }
   std::string name() const override { return name_; }
 

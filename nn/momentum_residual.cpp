@@ -35,7 +35,7 @@ Tensors MomentumResidual::inverse(const Tensors& y) {
 }
 
 // dv' = dv'_out + dx';  dx = dx' + (1 - m) J_f(x)^T dv';  dv = m dv'
-InverseAndGrad MomentumResidual::inverse_and_grad(const Tensors& y, Tensors dy) {
+InverseAndGrad MomentumResidual::inverse_and_grad(const Tensors& y, const Tensors& dy) {
   const Tensor x = y[0] - y[1], leaf = replay_leaf(x), dv = dy[0] + dy[1];
   Tensors pushed(1);
   {

@@ -31,7 +31,7 @@ class MomentumResidual : public ReversibleModule {
 
   Tensors forward(const Tensors& x) override;
   Tensors inverse(const Tensors& y) override;
-  InverseAndGrad inverse_and_grad(const Tensors& y, Tensors dy) override;
+  InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy) override;
   std::string name() const override { return options_.name; }
   void fields(Fields& f) override { f_.fields(f, "f"); }
 

@@ -69,8 +69,8 @@ struct HalfCoupling : ReversibleFunction {
 struct Step : ReversibleFunction {
   Tensors forward(const Tensors& x) override { return {moved(x[0], 1)}; }
   Tensors inverse(const Tensors& y) override { return {moved(y[0], -1)}; }
-  InverseAndGrad inverse_and_grad(const Tensors& y, Tensors dy) override {
-    return {inverse(y), std::move(dy), {}};
+  InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy) override {
+    return {inverse(y), dy, {}};
   }
   static Tensor moved(const Tensor& x, int32_t by) {
     Tensor y = empty_fixed(x.shape(), 16);

@@ -14,7 +14,7 @@ namespace {
 struct EarlyCoupling : Coupling {
   using Coupling::Coupling;
 
-  InverseAndGrad inverse_and_grad(const Tensors& y, Tensors dy) override {
+  InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy) override {
     InverseAndGrad result;
     {
       const NoGrad scope;
@@ -28,7 +28,7 @@ struct EarlyCoupling : Coupling {
       const EnableGrad scope;
       again = forward(leaves);
     }
-    ReplayGrad gradients = replay_grad(std::move(again), std::move(dy), leaves);
+    ReplayGrad gradients = replay_grad(std::move(again), dy, leaves);
     result.dx = std::move(gradients.dx);
     result.dcaptured = std::move(gradients.dcaptured);
     return result;

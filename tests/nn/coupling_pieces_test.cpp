@@ -190,8 +190,8 @@ TEST_CASE("outputs of a chain of couplings go as soon as they are used") {
     explicit Other(std::shared_ptr<nn::AdditiveCoupling> c) : coupling(std::move(c)) {}
     Tensors forward(const Tensors& x) override { return coupling->forward(x); }
     Tensors inverse(const Tensors& y) override { return coupling->inverse(y); }
-    InverseAndGrad inverse_and_grad(const Tensors& y, Tensors dy) override {
-      return coupling->inverse_and_grad(y, std::move(dy));
+    InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy) override {
+      return coupling->inverse_and_grad(y, dy);
     }
     bool exact() const override { return true; }
     std::shared_ptr<nn::AdditiveCoupling> coupling;

@@ -131,8 +131,8 @@ struct OneWrongBit : ReversibleFunction {
   explicit OneWrongBit(std::shared_ptr<nn::AdditiveCoupling> c) : inner(std::move(c)) {}
   Tensors forward(const Tensors& x) override { return inner->forward(x); }
   Tensors inverse(const Tensors& y) override { return inner->inverse(y); }
-  InverseAndGrad inverse_and_grad(const Tensors& y, Tensors dy) override {
-    InverseAndGrad result = inner->inverse_and_grad(y, std::move(dy));
+  InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy) override {
+    InverseAndGrad result = inner->inverse_and_grad(y, dy);
     result.x[1].mutable_data<int32_t>()[100] ^= 1;
     return result;
   }
