@@ -46,6 +46,12 @@ bool may_overwrite(const Tensor& dy) {
   return given && std::any_of(given->begin(), given->end(), is_dy) && is_ours_alone(dy);
 }
 
+bool may_overwrite(const Node& node, const Saved& saved) {
+  const Storage* storage = saved.storage();
+  return node.last_walk() && !grad_enabled() && storage && storage->sole() &&
+         !storage->external() && !storage->restorer() && saved.bytes() == storage->bytes();
+}
+
 Tensor accumulate(Tensor a, const Tensor& b) {
   Tensor sum = std::move(a);
   if (!grad_enabled() && is_ours_alone(sum)) {

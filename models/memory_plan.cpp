@@ -195,6 +195,8 @@ class Step {
     // Gradients of both streams; of what the heads give, of queries, keys and values.
     int64_t activations =
         kept + attention_kept(kind) + 2 * stream_ + (1 + projections(kind)) * heads_;
+    // LSH writes one gradient over what the heads gave.
+    if (kind == AttentionKind::lsh) activations -= heads_;
     // The other rebuilt stream. The last block's gradients lie in one tensor unless they were
     // decoded, and adding to one takes a copy.
     if (o_.reversible) activations += (exact_ ? 1 : 2) * stream_;

@@ -62,10 +62,13 @@ struct LshAttentionNode : Node {
   }
   Tensors backward(const Tensors& dys) override {
     const Tensor dy = with_contiguous_rows(dys[0]);
+    const bool over_y = may_overwrite(*this, y) && dy.device().is_cpu();
     const Tensor qk_ = qk.get(*this), v_ = v.get(*this), y_ = y.get(*this);
     const Tensor order_ = order.get(*this), log_sum_ = log_sum.get(*this);
     const Tensor mask_ = mask.defined() ? mask.get(*this) : Tensor();
-    const Tensor dqk = empty_heads(qk_, qk_.shape()), dv = empty_heads(v_, v_.shape());
+    const Tensor dqk = over_y ? y_.detach() : empty_heads(qk_, qk_.shape());
+    const Tensor dv = empty_heads(v_, v_.shape());
+    if (over_y) release_saved();
     lsh_attention_backward_kernel(
         qk_.device(), {view(dqk), view(dv), view(y_), view(dy), view(log_sum_), view(qk_), view(v_),
                        view(order_), view_or_null(mask_), plan});
