@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t word = 4;          // bytes of f32, fixed32 and an index
 constexpr int64_t loss_rows = 1024;  // linear_cross_entropy()'s rows at a time
-constexpr int64_t tile_bytes = 320
+constexpr int64_t tile_bytes = 288
                                << 10;  // about what a thread packs for a product or for attention
 
 /// Scratch of the kernel of the attention's backward pass: per head two row statistics and, of LSH,
@@ -187,7 +187,8 @@ class Step {
           {"feed-forward", gradients + weight, 3 * stream_ + at_work, inner_products(piece())});
     }
     const int64_t joined = 2 * stream_;  // what is rebuilt, and the gradient through the part
-    add({"feed-forward", gradients + all + weight, 4 * stream_ + joined + at_work,
+    const int64_t seen = stream_ / rows_ * piece();  // the norm reads a view
+    add({"feed-forward", gradients + all + weight, 4 * stream_ + joined + at_work - seen,
          inner_products(piece())});
   }
 
