@@ -71,8 +71,8 @@ Tensors take_gradients(const Tensors& gradients);
 /// Whether backward() may write a result over `dy`: it is one of the GivenGradients and nobody else
 /// sees its bytes.
 bool may_overwrite(const Tensor& dy);
-/// Whether backward() of `node` may write a result over what it saved, when it has taken all that it
-/// needs and has released the rest: nobody else sees the bytes, and no later walk reads them.
+/// Whether backward() of `node` may write a result over what it saved, once it has called
+/// release_saved(): nobody else sees the bytes, and no later walk reads them.
 bool may_overwrite(const Node& node, const Saved& saved);
 /// a += b where a is nobody else's, else a new tensor. Differentiable in create_graph walks.
 Tensor accumulate(Tensor a, const Tensor& b);
