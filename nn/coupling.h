@@ -34,7 +34,8 @@ class AdditiveCoupling : public ReversibleFunction {
   Tensors forward(const Tensors& x) override;
   Tensors inverse(const Tensors& y) override;
   InverseAndGrad inverse_and_grad(const Tensors& y, const Tensors& dy) override;
-  /// Adds to dy, and lets go of what it has used.
+  /// Adds to dy, and lets go of what it has used. The backward pass calls this one: derived classes
+  /// that differentiate in their own way override it.
   InverseAndGrad inverse_and_grad_in_place(const Tensors& y, Tensors dy) override;
   bool exact() const override { return true; }
   std::string name() const override { return name_; }
