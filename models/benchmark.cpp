@@ -10,6 +10,7 @@
 #include <tenet/models/detail/run.h>
 #include <tenet/models/generation.h>
 #include <tenet/models/reformer.h>
+#include <tenet/nn/linear.h>
 #include <tenet/ops/creation.h>
 #include <tenet/optim/adam.h>
 
@@ -230,7 +231,9 @@ GenerationBenchmark benchmark_generation(const GenerationBenchmarkOptions& optio
   check(options.tokens >= 2, "bench: {} tokens to draw; at least 2 are needed", options.tokens);
   Reformer model(benchmark_config(options.model, options.context + options.tokens));
   model.to(options.model.device);
-  const Autocast scope(detail::autocast_of(options.model.dtype, "bench"));
+  const std::optional<DType> dtype = detail::autocast_of(options.model.dtype, "bench");
+  if (dtype) nn::round_linears(model, *dtype);
+  const Autocast scope(dtype);
   Generator generator(1);
   std::vector<std::vector<int64_t>> prompts;
   for (int64_t row = 0; row < options.batch; ++row) {

@@ -6,6 +6,7 @@
 #include <tenet/models/progress.h>
 #include <tenet/models/source_tree.h>
 #include <tenet/models/text_model.h>
+#include <tenet/nn/linear.h>
 
 #include <algorithm>
 
@@ -83,7 +84,9 @@ void run_generate(const GenerateFlags& flags) {
   const std::unique_ptr<Reformer> model = load_model(flags.model);
   model->to(flags.device);
   const GenerationOptions options = options_of(flags, model->config());
-  const Autocast scope(detail::autocast_of(flags.dtype));
+  const std::optional<DType> dtype = detail::autocast_of(flags.dtype, "generate");
+  if (dtype) nn::round_linears(*model, *dtype);
+  const Autocast scope(dtype);
   Generator generator(flags.seed);
   if (flags.prompts.size() > 1) {
     const std::vector<std::string> texts = generate(*model, flags.prompts, options, generator);

@@ -27,4 +27,10 @@ class Linear : public Module {
   Tensor weight, bias;  // (out, in) and (out); no bias is an undefined one
 };
 
+/// Rounds the weight and bias of every Linear of `module` to `dtype`, as Autocast(dtype) does for
+/// each product: results under it keep their bits, and the weights take less memory and time to
+/// read. For evaluation and generation: what is rounded has no gradient, and other handles to it
+/// (tied weights, an optimizer's) keep what they have.
+void round_linears(Module& module, DType dtype);
+
 }  // namespace tenet::nn

@@ -1,7 +1,9 @@
 #include "module_check.h"
 
 #include <tenet/core/memory.h>
+#include <tenet/nn/layer_norm.h>
 #include <tenet/nn/linear.h>
+#include <tenet/nn/sequential.h>
 
 using namespace tenet;
 using namespace tenet::test;
@@ -24,6 +26,32 @@ TEST_CASE("linear without bias") {
   const Tensor x = normal({3, 4}, 1);
   CHECK(error_of(layer(x), affine(x.to_vector<double>(), layer.weight)) < 1e-6);
   check_module_gradients("linear", layer, x, [&](const Tensor& t) { return layer(t); });
+}
+
+TEST_CASE("rounded linears keep the bits of every result under Autocast") {
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    for (const int64_t rows : {1, 3, 40}) {
+      Generator generator(2);
+      nn::Sequential layers;
+      layers.add(std::make_shared<nn::Linear>(33, 70, nn::LinearOptions{.generator = &generator}));
+      layers.add(std::make_shared<nn::LayerNorm>(70));
+      layers.add(std::make_shared<nn::Linear>(
+          70, 21, nn::LinearOptions{.bias = false, .generator = &generator}));
+      const Tensor x = normal({rows, 33}, 1), before = layers.parameters()[0];
+      const NoGrad no_grad;
+      const Autocast scope(dtype);
+      const Tensor want = layers(x);
+      nn::round_linears(layers, dtype);
+      std::vector<DType> types;
+      for (const Tensor& parameter : layers.parameters()) types.push_back(parameter.dtype());
+      CHECK(types == std::vector{dtype, dtype, DType::f32, DType::f32, dtype});
+      CHECK(before.dtype() == DType::f32);
+      CHECK(same_bits(layers(x), want));
+    }
+  }
+  nn::Linear layer(2, 2);
+  CHECK_THROWS_WITH_AS(nn::round_linears(layer, DType::i32),
+                       "round_linears: parameters cannot be i32; use a floating-point type", Error);
 }
 
 TEST_CASE("linear starts with the spread that it is given, from the generator that it is given") {
