@@ -8,6 +8,7 @@ import datetime
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 
@@ -25,6 +26,7 @@ def parse():
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: the parts of a GPU (gpu-...)")
     flags.add_argument("--only", help="parts, with commas between: " + ", ".join(PARTS))
+    flags.add_argument("--match", metavar="REGEX", help="of these parts only the measurements whose --list line has it")
     flags.add_argument("--repeats", type=int, default=5, help="measurements of each case (default 5)")
     flags.add_argument("--quick", action="store_true", help="short lengths, one repetition: does everything run?")
     flags.add_argument("--continue", dest="keep", action="store_true",
@@ -47,6 +49,10 @@ def parse():
             flags.error(f"unknown part '{name}'; parts are {', '.join(PARTS)}")
         if name not in mine:
             flags.error(f"part '{name}' is not one of --device {options.device}; those are {', '.join(mine)}")
+    try:
+        re.compile(options.match or "")
+    except re.error as error:
+        flags.error(f"--match '{options.match}': {error}")
     if options.quick:
         options.repeats, options.minutes = 1, min(options.minutes, 0.2)
     options.memory_limit = int(options.memory_limit * 1e9)
@@ -98,7 +104,8 @@ def report(options, results):
 
 def main():
     options = parse()
-    cases = [case for name in options.parts for case in PARTS[name].cases(options)]
+    cases = [case for name in options.parts for case in PARTS[name].cases(options)
+             if re.search(options.match or "", case.id)]
     if options.list:
         print("\n".join(dict.fromkeys(case.id for case in cases)))
         return
