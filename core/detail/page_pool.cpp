@@ -9,100 +9,117 @@ namespace {
 
 constexpr int anonymous = MAP_PRIVATE | MAP_ANONYMOUS;
 
-void unmap(std::byte* address, int64_t size) {
-  if (size > 0) munmap(address, static_cast<size_t>(size));
-}
+/// Mappings are cut and not joined again, and the system allows some 65,530. So beyond this many
+/// what is free is returned.
+constexpr size_t most_mappings = 16384;
 
-/// `size` addresses without memory that begin at a multiple of the unit, or null.
-std::byte* set_aside(int64_t size) {
-  const int64_t length = size + PagePool::unit;
-  void* const memory = mmap(nullptr, static_cast<size_t>(length), PROT_NONE, anonymous, -1, 0);
-  if (memory == MAP_FAILED) return nullptr;
-  auto* const begin = static_cast<std::byte*>(memory);
-  const auto over = static_cast<int64_t>(reinterpret_cast<uintptr_t>(begin) % PagePool::unit);
-  const int64_t before = (PagePool::unit - over) % PagePool::unit;
-  unmap(begin, before);
-  unmap(begin + before + size, PagePool::unit - before);
-  return begin + before;
+void unmap(std::byte* begin, const std::byte* end) {
+  munmap(begin, static_cast<size_t>(end - begin));
 }
 
 }  // namespace
 
-PagePool::~PagePool() {
-  free_.merge(used_);
-  trim();
-}
-
-PagePool::Blocks::iterator PagePool::largest_free() {
-  return std::max_element(free_.begin(), free_.end(), [](const auto& a, const auto& b) {
-    return a.second.size < b.second.size;
-  });
-}
-
-std::byte* PagePool::allocate(int64_t size) {
-  const auto same = std::find_if(free_.begin(), free_.end(),
-                                 [&](const auto& block) { return block.second.size == size; });
-  if (same != free_.end()) {
-    std::byte* const address = same->first;
-    used_.insert(free_.extract(same));
-    return address;
+/// A block under construction: addresses that pages are moved to. Without keep() they go back to
+/// the system, with what they hold by then.
+class PagePool::Assembly {
+ public:
+  Assembly(PagePool& pool, int64_t size) : pool_(pool) {
+    void* const memory = mmap(nullptr, static_cast<size_t>(size), PROT_NONE, anonymous, -1, 0);
+    if (memory == MAP_FAILED) return;
+    begin_ = filled_ = static_cast<std::byte*>(memory);
+    end_ = begin_ + size;
   }
-  int64_t have = 0;
-  for (const auto& [address, block] : free_) have += block.size;
-  const int64_t moved = std::min(have, size), missing = size - moved;
-  std::byte* const address = set_aside(size);
-  if (!address) return nullptr;
-  if (missing > 0) {
-    std::byte* const fresh = address + moved;
-    if (mmap(fresh, static_cast<size_t>(missing), PROT_READ | PROT_WRITE, anonymous | MAP_FIXED, -1,
-             0) == MAP_FAILED) {
-      unmap(address, size);
-      return nullptr;
+  ~Assembly() {
+    if (!begin_) return;
+    unmap(begin_, end_);
+    pool_.forget(begin_, end_);
+    pool_.reserved_ -= filled_ - begin_;
+  }
+  Assembly(const Assembly&) = delete;
+  Assembly& operator=(const Assembly&) = delete;
+
+  explicit operator bool() const { return begin_ != nullptr; }
+  int64_t missing() const { return end_ - filled_; }
+  std::byte* begin() const { return begin_; }
+  void keep() { begin_ = nullptr; }
+
+  /// Moves at most `most` bytes from the end of a free block; returns how many, 0 if it failed.
+  int64_t move_from(Blocks::iterator block, int64_t most) {
+    std::byte* const end = block->first + block->second.size;
+    const std::byte* const mapping = *std::prev(pool_.mappings_.lower_bound(end));
+    const int64_t size = std::min(most, static_cast<int64_t>(end - mapping));
+    pool_.cut(end);
+    pool_.mappings_.insert(filled_);
+    if (mremap(end - size, static_cast<size_t>(size), static_cast<size_t>(size),
+               MREMAP_MAYMOVE | MREMAP_FIXED, filled_) == MAP_FAILED) {
+      return 0;
     }
-    reserved_ += missing;
+    filled_ += size;
+    pool_.forget(end - size, end);
+    pool_.shrink(block, block->second.size - size);
+    return size;
   }
-  Block block;
-  if (!move_pages(moved, block, address)) {
-    unmap(address, size);
-    reserved_ -= block.size + missing;
-    return nullptr;
-  }
-  if (missing > 0) block.pieces.push_back({address + moved, missing});
-  block.size = size;
-  used_.emplace(address, std::move(block));
-  return address;
-}
 
-/// Fills the addresses from `address` on with free pages, those at the end of the largest blocks
-/// first.
-bool PagePool::move_pages(int64_t size, Block& to, std::byte* address) {
-  while (size > 0) {
-    const auto from = largest_free();
-    Piece& last = from->second.pieces.back();
-    const int64_t part = std::min(last.size, size);
-    if (mremap(last.address + last.size - part, static_cast<size_t>(part),
-               static_cast<size_t>(part), MREMAP_MAYMOVE | MREMAP_FIXED, address) == MAP_FAILED) {
+  bool fill_with_new_pages() {
+    if (missing() == 0) return true;
+    pool_.mappings_.insert(filled_);
+    if (mmap(filled_, static_cast<size_t>(missing()), PROT_READ | PROT_WRITE, anonymous | MAP_FIXED,
+             -1, 0) == MAP_FAILED) {
       return false;
     }
-    to.pieces.push_back({address, part});
-    to.size += part;
-    address += part, size -= part;
-    last.size -= part;
-    if (last.size == 0) from->second.pieces.pop_back();
-    from->second.size -= part;
-    if (from->second.size == 0) free_.erase(from);
+    pool_.reserved_ += missing();
+    filled_ = end_;
+    return true;
   }
+
+ private:
+  PagePool& pool_;
+  std::byte *begin_ = nullptr, *filled_ = nullptr, *end_ = nullptr;
+};
+
+PagePool::~PagePool() {
+  for (const auto& [address, block] : blocks_) unmap(address, address + block.size);
+}
+
+bool PagePool::grow(int64_t size) {
+  if (mappings_.size() > most_mappings) trim();
+  Assembly assembly(*this, size);
+  if (!assembly) return false;
+  while (assembly.missing() > 0 && !free_.empty()) {
+    const auto largest = blocks_.find(free_.rbegin()->second);
+    int64_t wanted = std::min(assembly.missing(), largest->second.size);
+    while (wanted > 0) {
+      const int64_t moved = assembly.move_from(largest, wanted);
+      if (moved == 0) return false;
+      wanted -= moved;
+    }
+  }
+  if (!assembly.fill_with_new_pages()) return false;
+  std::byte* const block = assembly.begin();
+  add_used(block, size);
+  assembly.keep();
+  deallocate(block);
   return true;
 }
 
-void PagePool::deallocate(std::byte* data) { free_.insert(used_.extract(data)); }
+/// The pages before `end` are about to go: what follows becomes a mapping of its own.
+void PagePool::cut(std::byte* end) {
+  if (blocks_.contains(end)) mappings_.insert(end);
+}
+
+void PagePool::forget(std::byte* begin, std::byte* end) {
+  mappings_.erase(mappings_.lower_bound(begin), mappings_.lower_bound(end));
+}
 
 void PagePool::trim() {
-  for (const auto& [address, block] : free_) {
-    unmap(address, block.size);
-    reserved_ -= block.size;
+  while (!free_.empty()) {
+    const auto [size, begin] = *free_.begin();
+    cut(begin + size);
+    unmap(begin, begin + size);
+    forget(begin, begin + size);
+    reserved_ -= size;
+    shrink(blocks_.find(begin), 0);
   }
-  free_.clear();
 }
 
 }  // namespace tenet::detail

@@ -1,50 +1,33 @@
-/// Blocks so large that the system moves their pages rather than the program wastes them.
+/// Blocks that the system can put together from pages.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <map>
-#include <vector>
+#include <tenet/core/detail/block_pool.h>
+
+#include <set>
 
 namespace tenet::detail {
 
-/// Blocks made of the pages of whatever is free, moved next to each other by the system without a
-/// copy: holes cost addresses, not memory, so what is reserved is the largest sum of live bytes,
-/// and a steady program takes no new pages. Not thread-safe.
-class PagePool {
+/// Where no free block is large enough, the pages of several are moved next to each other by the
+/// system, without a copy. So holes between blocks cost addresses, not memory, and what is reserved
+/// is the largest sum of live bytes.
+class PagePool : public BlockPool {
  public:
-  /// Sizes of blocks are multiples of this, as are addresses: the size of a large page.
-  static constexpr int64_t unit = 2 << 20;
+  /// Sizes of blocks are multiples of this.
+  static constexpr int64_t unit = 64 << 10;
 
-  PagePool() = default;
-  ~PagePool();
-  PagePool(const PagePool&) = delete;
-  PagePool& operator=(const PagePool&) = delete;
-
-  /// Null when out of memory.
-  std::byte* allocate(int64_t size);
-  void deallocate(std::byte* data);
-  int64_t reserved() const { return reserved_; }
-  /// Returns all that is free to the system.
-  void trim();
+  PagePool() : BlockPool(unit) {}
+  ~PagePool() override;
+  void trim() override;
 
  private:
-  /// Pages that the system knows as one mapping, and so moves at once.
-  struct Piece {
-    std::byte* address;
-    int64_t size;
-  };
-  struct Block {
-    int64_t size = 0;
-    std::vector<Piece> pieces;  // without gaps
-  };
-  using Blocks = std::map<std::byte*, Block>;
+  class Assembly;
 
-  bool move_pages(int64_t size, Block& to, std::byte* address);
-  Blocks::iterator largest_free();
+  bool grow(int64_t size) override;
+  void cut(std::byte* end);
+  void forget(std::byte* begin, std::byte* end);
 
-  Blocks used_, free_;
-  int64_t reserved_ = 0;
+  /// Where the system's mappings begin: it moves at most one at once.
+  std::set<std::byte*> mappings_;
 };
 
 }  // namespace tenet::detail

@@ -2,6 +2,7 @@
 /// vectors, as rows or as panels of columns.
 #pragma once
 
+#include <tenet/core/detail/round_up.h>
 #include <tenet/core/parallel.h>
 #include <tenet/ops/attention/detail/tile.h>
 
@@ -56,8 +57,6 @@ class Carver {
 inline int threads_for(int64_t products) {
   return static_cast<int>(std::clamp<int64_t>(products >> 18, 1, num_threads()));
 }
-
-inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
 template <class T>
 [[gnu::always_inline]] inline void prefetch_row(const T* row, int64_t size) {

@@ -1,6 +1,7 @@
 /// The kernels that a product is made of: each gives a block of A B over a stretch of k.
 #pragma once
 
+#include <tenet/core/detail/round_up.h>
 #include <tenet/core/memory.h>
 #include <tenet/ops/gemm/detail/blocked.h>
 #include <tenet/ops/gemm/detail/gemm.h>
@@ -41,8 +42,5 @@ class BlockedEngine {
  private:
   const Gemm& g_;
 };
-
-/// Rounds `count` up to a multiple of `unit`.
-constexpr int64_t round_up(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
 
 }  // namespace tenet::detail
