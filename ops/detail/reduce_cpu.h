@@ -30,6 +30,10 @@ struct ReducePlan {
     return kept.dim() > 0 &&
            (reduced.dim() == 0 || std::abs(kept_x.back()) < std::abs(reduced_x.back()));
   }
+  /// How many blocks of an output are whole, of neighbouring elements.
+  int64_t dense_blocks() const {
+    return reduced.dim() == 1 && reduced_x.back() == 1 ? elements / reduce_block : 0;
+  }
 
  private:
   static int64_t offset(const Shape& shape, const Strides& strides, int64_t i) {
@@ -44,6 +48,9 @@ struct ReducePlan {
 
 /// Elements ahead of those being added: the processor itself stops looking ahead at each page.
 constexpr int64_t prefetch_distance = 1024;
+/// Bytes from which on that pays: less may lie in its caches, where asking for each line costs more
+/// than adding it.
+constexpr int64_t prefetch_bytes = 8 << 20;
 
 /// Lanes with elements [first, first + n) of one output, at x[k * step].
 template <class F, class T>
@@ -81,6 +88,31 @@ typename F::Lane reduce_along(const ReducePlan& plan, const F& f, const T* x, in
     i += n;
   }
   return fold<reduce_lanes / 2>(lanes, [&](auto a, auto b) { return f.combine(a, b); });
+}
+
+/// Blocks that reduce_abreast() takes together: no addition waits for the one before it.
+constexpr int reduce_streams = 4;
+
+/// reduce_along() for `reduce_streams` whole blocks of neighbouring elements, from x[0] on, which is
+/// the output's element number `first`.
+template <bool prefetch, class F, class T>
+void reduce_abreast(const F& f, const T* x, int64_t first, typename F::Lane* results) {
+  typename F::Lane lanes[reduce_streams][reduce_lanes];
+  for (auto& stream : lanes) std::fill_n(stream, reduce_lanes, f.init());
+  for (int64_t i = 0; i < reduce_block; i += reduce_lanes) {
+#pragma GCC unroll 4
+    for (int s = 0; s < reduce_streams; ++s) {
+      const int64_t at = s * reduce_block + i;
+      if constexpr (prefetch) __builtin_prefetch(x + at + reduce_streams * reduce_block, 0, 2);
+#pragma GCC unroll 16
+      for (int k = 0; k < reduce_lanes; ++k) {
+        lanes[s][k] = f.reduce(lanes[s][k], x[at + k], first + at + k);
+      }
+    }
+  }
+  for (int s = 0; s < reduce_streams; ++s) {
+    results[s] = fold<reduce_lanes / 2>(lanes[s], [&](auto a, auto b) { return f.combine(a, b); });
+  }
 }
 
 /// Outputs that reduce_across() takes together: lanes for all of them stay in the first-level
@@ -126,15 +158,26 @@ void reduce_blocks(const ReducePlan& plan, const T* x, const Make& make,
                    const Result& block_result) {
   const int64_t per_block = std::min(plan.elements, reduce_block) + 1;
   if (!plan.across()) {
-    parallel_for(plan.outputs * plan.blocks, parallel_grain / per_block + 1,
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t unit = begin; unit < end; ++unit) {
-                     const int64_t output = unit / plan.blocks, block = unit % plan.blocks;
-                     block_result(
-                         output, block,
-                         reduce_along(plan, make(output), x + plan.x_offset(output), block));
-                   }
-                 });
+    const bool far =
+        plan.outputs * plan.elements * static_cast<int64_t>(sizeof(T)) >= prefetch_bytes;
+    const int64_t abreast = plan.dense_blocks() - reduce_streams;  // up to this block
+    const auto reduce = [&](int64_t begin, int64_t end) {
+      for (int64_t unit = begin; unit < end;) {
+        const int64_t output = unit / plan.blocks, block = unit % plan.blocks;
+        const T* from = x + plan.x_offset(output);
+        if (block <= abreast && unit + reduce_streams <= end) {
+          typename F::Lane lanes[reduce_streams];
+          const auto several = far ? reduce_abreast<true, F, T> : reduce_abreast<false, F, T>;
+          several(make(output), from + block * reduce_block, block * reduce_block, lanes);
+          for (int s = 0; s < reduce_streams; ++s) block_result(output, block + s, lanes[s]);
+          unit += reduce_streams;
+        } else {
+          block_result(output, block, reduce_along(plan, make(output), from, block));
+          ++unit;
+        }
+      }
+    };
+    parallel_for(plan.outputs * plan.blocks, parallel_grain / per_block + 1, reduce);
     return;
   }
   constexpr int64_t tile = reduce_tile<F>;
