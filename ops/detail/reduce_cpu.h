@@ -93,8 +93,8 @@ typename F::Lane reduce_along(const ReducePlan& plan, const F& f, const T* x, in
 /// Blocks that reduce_abreast() takes together: no addition waits for the one before it.
 constexpr int reduce_streams = 4;
 
-/// reduce_along() for `reduce_streams` whole blocks of neighbouring elements, from x[0] on, which is
-/// the output's element number `first`.
+/// reduce_along() for `reduce_streams` whole blocks of neighbouring elements: from x[0] on, which
+/// is the output's element number `first`.
 template <bool prefetch, class F, class T>
 void reduce_abreast(const F& f, const T* x, int64_t first, typename F::Lane* results) {
   typename F::Lane lanes[reduce_streams][reduce_lanes];
