@@ -6,7 +6,7 @@
 #include <tenet/ops/detail/map.h>
 #include <tenet/ops/detail/pack.h>
 #include <tenet/ops/detail/patches.h>
-#include <tenet/ops/detail/shuffle.h>
+#include <tenet/ops/detail/transpose.h>
 #include <tenet/ops/gemm/detail/gemm.h>
 
 #include <exception>
@@ -165,27 +165,6 @@ void add_product(Gemm g) {
   gemm(g);
 }
 
-/// Row j of the result is column j of the square.
-void transpose(Pack::Vector (&rows)[Pack::size]) {
-  using Order = Pack::Mask;
-  constexpr int lanes = Pack::size;
-#pragma GCC unroll 4
-  for (int far = lanes / 2; far > 0; far /= 2) {  // swaps quarters, quarters of each quarter, ...
-    Order upper, lower;
-    for (int k = 0; k < lanes; ++k) {
-      upper[k] = (k & far) != 0 ? lanes + k - far : k;
-      lower[k] = (k & far) != 0 ? lanes + k : k + far;
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < lanes; ++i) {
-      if ((i & far) != 0) continue;
-      const Pack::Vector a = rows[i], b = rows[i + far];
-      rows[i] = shuffle(a, b, upper);
-      rows[i + far] = shuffle(a, b, lower);
-    }
-  }
-}
-
 /// to[j * ld + i] = from[i * ld_from + j] + extra(j), i < n, j < outputs.
 template <class T, class Extra>
 void write_transposed(const float* from, int64_t ld_from, int64_t n, int64_t outputs, T* to,
@@ -198,7 +177,7 @@ void write_transposed(const float* from, int64_t ld_from, int64_t n, int64_t out
         const float* row = from + (i + k) * ld_from + j;
         square[k] = (height == Pack::size ? Pack::load(row) : Pack::load(row, height)).vector();
       }
-      transpose(square);
+      transpose_registers<Pack::size, Pack::Mask>(square);
       for (int64_t k = 0; k < height; ++k) {
         float line[Pack::size];
         (Pack(square[k]) + Pack(extra(j + k))).store(line);

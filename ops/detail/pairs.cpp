@@ -11,7 +11,7 @@ namespace tenet::detail {
 
 namespace {
 
-constexpr int64_t group = 16, height = 8;
+constexpr int64_t group = 16;
 
 /// a . b + sum; see Note [Products of pairs].
 template <bool native>
@@ -32,8 +32,8 @@ __m512i pair_everywhere(const bf16* from) {
   return _mm512_set1_epi32(pair);
 }
 
-/// A block of C, 8 rows high and `vectors` wide.
-template <bool native, int vectors>
+/// A block of C, `height` rows high and `vectors` wide.
+template <bool native, int height, int vectors>
 void multiply_block(const PairProduct& x, const bf16* a, const bf16* b, float* c) {
   __m512 sum[height][vectors];
 #pragma GCC unroll 8
@@ -68,14 +68,25 @@ void multiply_block(const PairProduct& x, const bf16* a, const bf16* b, float* c
   }
 }
 
-template <bool native>
-void multiply(const PairProduct& x) {
-  for (int64_t v = 0; v < x.vectors; v += 2) {
-    const auto block = v + 1 < x.vectors ? &multiply_block<native, 2> : &multiply_block<native, 1>;
-    for (int64_t i = 0; i < x.rows; i += height) {
+/// Blocks of `height` rows from row `i` on; returns the first row that is left.
+template <bool native, int height>
+int64_t multiply_rows(const PairProduct& x, int64_t i) {
+  for (; i + height <= x.rows; i += height) {
+    for (int64_t v = 0; v < x.vectors; v += 2) {
+      const auto block = v + 1 < x.vectors ? &multiply_block<native, height, 2>
+                                           : &multiply_block<native, height, 1>;
       block(x, x.a + i * x.a_row, x.b + v * x.b_vector, x.c + i * x.c_row + 16 * v);
     }
   }
+  return i;
+}
+
+template <bool native>
+void multiply(const PairProduct& x) {
+  int64_t i = multiply_rows<native, 8>(x, 0);
+  i = multiply_rows<native, 4>(x, i);
+  i = multiply_rows<native, 2>(x, i);
+  multiply_rows<native, 1>(x, i);
 }
 
 }  // namespace

@@ -34,10 +34,10 @@ inline constexpr bool multiplies_bf16 = TENET_HAVE_AVX512;
 /// Whether the processor rounds to bf16 and multiplies pairs by instructions of its own.
 extern const bool bf16_instructions;
 
-/// C (+)= A B for `rows` rows, a multiple of 8, and 16 columns for each of `vectors` vectors. Pair
-/// p of row i of A lies at a + i * a_row + p * a_pair; that of column n of vector v of B at b + v *
-/// b_vector + p * b_pair + 2 * n; but from one group of 16 pairs to the next the steps are a_group
-/// and b_group. Strides count numbers.
+/// C (+)= A B for `rows` rows and 16 columns for each of `vectors` vectors. Pair p of row i of A
+/// lies at a + i * a_row + p * a_pair; that of column n of vector v of B at b + v * b_vector + p *
+/// b_pair + 2 * n; but from one group of 16 pairs to the next the steps are a_group and b_group.
+/// Strides count numbers.
 struct PairProduct {
   int64_t rows, vectors, pairs;
   const bf16* a;
@@ -84,16 +84,16 @@ inline __mmask32 first_lanes(int64_t count) {
   return _mm512_permutexvar_epi16(_mm512_load_si512(order), round_both(low, high));
 }
 
-/// to = (first[0], second[0], first[1], second[1], ...) of 32 bf16 each.
-[[gnu::always_inline]] inline void store_pairs(__m512i first, __m512i second, void* to) {
-  alignas(64) static constexpr uint16_t low[32] = {0,  32, 1,  33, 2,  34, 3,  35, 4,  36, 5,
-                                                   37, 6,  38, 7,  39, 8,  40, 9,  41, 10, 42,
-                                                   11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
-  const __m512i order = _mm512_load_si512(low);
-  const __m512i upper = _mm512_add_epi16(order, _mm512_set1_epi16(16));
-  auto* const out = static_cast<char*>(to);
-  _mm512_storeu_si512(out, _mm512_permutex2var_epi16(first, order, second));
-  _mm512_storeu_si512(out + 64, _mm512_permutex2var_epi16(first, upper, second));
+/// (first[0], second[0], first[1], ...) of 32 bf16 each: 16 pairs to `low`, the others to `high`.
+[[gnu::always_inline]] inline void store_pairs(__m512i first, __m512i second, bf16* low,
+                                               bf16* high) {
+  alignas(64) static constexpr uint16_t order[32] = {0,  32, 1,  33, 2,  34, 3,  35, 4,  36, 5,
+                                                     37, 6,  38, 7,  39, 8,  40, 9,  41, 10, 42,
+                                                     11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+  const __m512i lower = _mm512_load_si512(order);
+  const __m512i upper = _mm512_add_epi16(lower, _mm512_set1_epi16(16));
+  _mm512_storeu_si512(low, _mm512_permutex2var_epi16(first, lower, second));
+  _mm512_storeu_si512(high, _mm512_permutex2var_epi16(first, upper, second));
 }
 
 #endif

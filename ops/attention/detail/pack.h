@@ -5,6 +5,7 @@
 #include <tenet/core/detail/round_up.h>
 #include <tenet/core/parallel.h>
 #include <tenet/ops/attention/detail/tile.h>
+#include <tenet/ops/detail/transpose.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -156,27 +157,6 @@ inline void add_row(S* to, const T* from, int64_t size) {
   for (; n < size; ++n) to[n] += from[n];
 }
 
-/// Exchanges rows and columns of a kLanes x kLanes block held in registers.
-template <class T>
-[[gnu::always_inline]] inline void transpose_block(Vector<T> (&row)[kLanes<T>]) {
-#pragma GCC unroll 4
-  for (int half = kLanes<T> / 2; half > 0; half /= 2) {
-    IndexVector<T> low, high;
-#pragma GCC unroll 16
-    for (int c = 0; c < kLanes<T>; ++c) {
-      low[c] = c & half ? kLanes<T> + c - half : c;
-      high[c] = c & half ? kLanes<T> + c : c + half;
-    }
-#pragma GCC unroll 16
-    for (int r = 0; r < kLanes<T>; ++r) {
-      if (r & half) continue;
-      const Vector<T> top = row[r], bottom = row[r + half];
-      row[r] = shuffle(top, bottom, low);
-      row[r + half] = shuffle(top, bottom, high);
-    }
-  }
-}
-
 /// Exchanges rows and columns of a kLanes x kLanes block: to[k * to_row + i] = rows[i * width + k].
 template <class T>
 [[gnu::always_inline]] inline void transpose_block(const T* rows, int64_t width, T* to,
@@ -184,36 +164,15 @@ template <class T>
   Vector<T> block[kLanes<T>];
 #pragma GCC unroll 16
   for (int64_t r = 0; r < kLanes<T>; ++r) block[r] = load(rows + r * width);
-  transpose_block<T>(block);
+  transpose_registers<kLanes<T>, IndexVector<T>>(block);
 #pragma GCC unroll 16
   for (int64_t r = 0; r < kLanes<T>; ++r) store(to + r * to_row, block[r]);
 }
 
 #if defined(__AVX512F__)
-/// By loads of four numbers, which take the place of half of the permutations.
 inline void transpose_block(const float* rows, int64_t width, float* to, int64_t to_row) {
-  const auto quarter = [&](int64_t r, int64_t k) { return _mm_loadu_ps(rows + r * width + k); };
-  constexpr __mmask16 all = 0xffff;  // plain intrinsics look uninitialised to GCC 12
-  for (int64_t k = 0; k < 16; k += 4) {
-    __m512 part[4];  // columns k to k + 3 of rows r, r + 4, r + 8 and r + 12
-#pragma GCC unroll 4
-    for (int64_t r = 0; r < 4; ++r) {
-      part[r] = _mm512_zextps128_ps512(quarter(r, k));
-      part[r] = _mm512_maskz_insertf32x4(all, part[r], quarter(r + 4, k), 1);
-      part[r] = _mm512_maskz_insertf32x4(all, part[r], quarter(r + 8, k), 2);
-      part[r] = _mm512_maskz_insertf32x4(all, part[r], quarter(r + 12, k), 3);
-    }
-    const auto low = [&](int r) {
-      return _mm512_castps_pd(_mm512_maskz_unpacklo_ps(all, part[r], part[r + 1]));
-    };
-    const auto high = [&](int r) {
-      return _mm512_castps_pd(_mm512_maskz_unpackhi_ps(all, part[r], part[r + 1]));
-    };
-    _mm512_storeu_pd(to + k * to_row, _mm512_maskz_unpacklo_pd(0xff, low(0), low(2)));
-    _mm512_storeu_pd(to + (k + 1) * to_row, _mm512_maskz_unpackhi_pd(0xff, low(0), low(2)));
-    _mm512_storeu_pd(to + (k + 2) * to_row, _mm512_maskz_unpacklo_pd(0xff, high(0), high(2)));
-    _mm512_storeu_pd(to + (k + 3) * to_row, _mm512_maskz_unpackhi_pd(0xff, high(0), high(2)));
-  }
+  visit_columns([&](int64_t r) { return rows + r * width; },
+                [&](int64_t k, __m512 column) { _mm512_storeu_ps(to + k * to_row, column); });
 }
 #endif
 
@@ -255,7 +214,8 @@ inline void pair_rows(bf16* to, const bf16* rows, int64_t count, int64_t room, i
   };
   for (int64_t i = 0; i < room; i += 2) {
     for (int64_t n = 0; n < width; n += 32) {
-      store_pairs(row(i, n), row(i + 1, n), to + i * width + 2 * n);
+      bf16* const pairs = to + i * width + 2 * n;
+      store_pairs(row(i, n), row(i + 1, n), pairs, pairs + 32);
     }
   }
 }

@@ -1,8 +1,7 @@
 #include <tenet/core/parallel.h>
 #include <tenet/ops/gemm/detail/bf16_engine.h>
+#include <tenet/ops/gemm/detail/bf16_pack.h>
 #include <tenet/ops/gemm/detail/round.h>
-
-#include <array>
 
 namespace tenet::detail {
 
@@ -10,8 +9,7 @@ namespace tenet::detail {
 
 namespace {
 
-constexpr int64_t rows = amx::rows, depth = amx::depth, tile = rows * depth;
-using Line = VectorOf<float>::Type;  // 16 pairs of bf16
+using namespace bf16_tiles;
 
 Shape without_repeats(const Shape& batch, const Strides& strides) {
   Shape items;
@@ -22,99 +20,6 @@ Shape without_repeats(const Shape& batch, const Strides& strides) {
 }
 
 int64_t tiles_in(int64_t count, int64_t unit) { return (count + unit - 1) / unit; }
-
-/// The 32 numbers at `from` as bf16; 0 where `lanes` has none.
-__m512i read_32(const bf16* from, __mmask32 lanes) { return _mm512_maskz_loadu_epi16(lanes, from); }
-__m512i read_32(const float* from, __mmask32 lanes) {
-  const auto low = static_cast<__mmask16>(lanes), high = static_cast<__mmask16>(lanes >> 16);
-  return round_both(_mm512_maskz_loadu_ps(low, from), _mm512_maskz_loadu_ps(high, from + 16));
-}
-
-/// Pairs of the 16 numbers at `first` and those at `second`, rounded to bf16; 0 where `lanes` has
-/// none, and where there are none at all.
-__m512i read_pairs(const bf16* first, const bf16* second, __mmask16 lanes) {
-  typedef uint16_t Narrow __attribute__((vector_size(32)));
-  const auto read = [&](const bf16* from) {
-    if (!from) return Words{};
-    return __builtin_convertvector((Narrow)_mm256_maskz_loadu_epi16(lanes, from), Words);
-  };
-  return (__m512i)(read(first) | read(second) << 16);
-}
-__m512i read_pairs(const float* first, const float* second, __mmask16 lanes) {
-  const auto read = [&](const float* from) {
-    return from ? _mm512_maskz_loadu_ps(lanes, from) : _mm512_setzero_ps();
-  };
-  return round_pairs(read(first), read(second));
-}
-
-/// to[i] = pairs along k of line i: (from(i, 2r), from(i, 2r + 1)) at r, 0 beyond `lines` and `k`.
-template <class T>
-void read_lines(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
-  if (from.column == 1) {
-    const __mmask32 lanes = first_lanes(k);
-    for (int64_t i = 0; i < rows; ++i) {
-      const __m512i line =
-          i < lines ? read_32(from.data + i * from.row, lanes) : _mm512_setzero_si512();
-      _mm512_storeu_si512(to + i * depth, line);
-    }
-    return;
-  }
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < depth; ++j) {
-      to[i * depth + j] = i < lines && j < k ? bf16(*from.at(i, j).data) : bf16();
-    }
-  }
-}
-
-/// to[r][i] = (from(i, 2r), from(i, 2r + 1)) where lines lie next to each other: from.row is 1.
-template <class T>
-void read_across(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
-  const auto lanes = static_cast<__mmask16>(first_lanes(lines));
-  const auto line = [&](int64_t j) { return j < k ? from.data + j * from.column : nullptr; };
-  for (int64_t r = 0; r < rows; ++r) {
-    _mm512_storeu_si512(to + r * depth, read_pairs(line(2 * r), line(2 * r + 1), lanes));
-  }
-}
-
-void transpose_tile(bf16* x) {
-  Line lines[rows];
-  transpose_square(reinterpret_cast<const float*>(x), rows, rows, lines);
-  for (int64_t r = 0; r < rows; ++r) _mm512_storeu_ps(x + r * depth, (__m512)lines[r]);
-}
-
-/// A tile of 16 lines, pairs along k: the left operand of a product of tiles.
-template <class T>
-void pack_left(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
-  if (from.row == 1 && from.column != 1) {
-    read_across(from, lines, k, to);
-    transpose_tile(to);
-  } else {
-    read_lines(from, lines, k, to);
-  }
-}
-
-/// The same transposed: the right operand.
-template <class T>
-void pack_right(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
-  if (from.row == 1 && from.column != 1) {
-    read_across(from, lines, k, to);
-  } else {
-    read_lines(from, lines, k, to);
-    transpose_tile(to);
-  }
-}
-
-/// Tiles of up to 16 dense lines over k, one line after the other.
-template <class T>
-void pack_rows(Strided<T> from, int64_t lines, int64_t k, bf16* to) {
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < k; j += depth) {
-      const __m512i line = i < lines ? read_32(from.data + i * from.row + j, first_lanes(k - j))
-                                     : _mm512_setzero_si512();
-      _mm512_storeu_si512(to + j * rows + i * depth, line);
-    }
-  }
-}
 
 /// Up to 16 lines from `line` over [begin, begin + k): in place, or as tiles in `space`.
 TileRows left_operand(const Lines& x, int64_t line, int64_t begin, int64_t k, bf16* space) {
@@ -137,6 +42,14 @@ TileRows left_operand(const Lines& x, int64_t line, int64_t begin, int64_t k, bf
   return packed(from);
 }
 
+/// Up to 32 lines; the lower 16 are the upper ones where there are no more.
+std::array<TileRows, 2> left_operands(const Lines& x, int64_t line, int64_t begin, int64_t k,
+                                      const std::array<bf16*, 2>& space) {
+  const TileRows upper = left_operand(x, line, begin, k, space[0]);
+  if (x.count - line <= rows) return {upper, upper};
+  return {upper, left_operand(x, line + rows, begin, k, space[1])};
+}
+
 /// c(i, j) = square(j, i) for i < height and j < columns.
 void store_transposed(const float* square, int64_t height, int64_t columns, float* c, int64_t ldc) {
   Line lines[rows];
@@ -148,12 +61,13 @@ void store_transposed(const float* square, int64_t height, int64_t columns, floa
 }
 
 /// Sums over `steps` tiles of k: up to two tiles of rows times one or two of columns, which begin
-/// at `b` and b + tile and go on b_step numbers further.
+/// at `b` and b + tile and go on b_step, a tile or two, further.
 struct TileProduct {
   std::array<TileRows, 2> a;
+  int64_t lines;  // of `a`
   const bf16* b;
   int64_t b_step, steps;
-  float* c;
+  float* c;  // with room for whole tiles
   int64_t ldc;
 };
 
@@ -189,11 +103,11 @@ void multiply_tiles(const TileProduct& x) {
 }
 
 /// By vectors.
-void multiply_vectors(const TileProduct& x, bool high, bool wide) {
-  for (int half = 0; half < (high ? 2 : 1); ++half) {
-    const TileRows& a = x.a[static_cast<size_t>(half)];
-    multiply_pairs({.rows = rows,
-                    .vectors = wide ? 2 : 1,
+void multiply_vectors(const TileProduct& x) {
+  for (int64_t first = 0; first < x.lines; first += rows) {
+    const TileRows& a = x.a[static_cast<size_t>(first / rows)];
+    multiply_pairs({.rows = std::min(rows, x.lines - first),
+                    .vectors = x.b_step / tile,
                     .pairs = x.steps * rows,
                     .a = a.tiles,
                     .a_row = a.row,
@@ -203,14 +117,15 @@ void multiply_vectors(const TileProduct& x, bool high, bool wide) {
                     .b_vector = tile,
                     .b_pair = depth,
                     .b_group = x.b_step,
-                    .c = x.c + half * rows * x.ldc,
+                    .c = x.c + first * x.ldc,
                     .c_row = x.ldc,
                     .add = false});
   }
 }
 
-void multiply(const TileProduct& x, bool high, bool wide) {
-  if (!amx::available()) return multiply_vectors(x, high, wide);
+void multiply(const TileProduct& x) {
+  if (!amx::available()) return multiply_vectors(x);
+  const bool high = x.lines > rows, wide = x.b_step > tile;
   if (high && wide) return multiply_tiles<true, true>(x);
   if (high) return multiply_tiles<true, false>(x);
   wide ? multiply_tiles<false, true>(x) : multiply_tiles<false, false>(x);
@@ -218,20 +133,30 @@ void multiply(const TileProduct& x, bool high, bool wide) {
 
 }  // namespace
 
+/// With fewer rows vectors would mostly multiply the zeros that fill A's tile up: then B is
+/// transposed strip by strip instead.
+constexpr int64_t least_swapped_rows = 4;
+
+Bf16Engine::Way Bf16Engine::way_of(const Gemm& g) {
+  const int64_t least = amx::available() ? 1 : least_swapped_rows;
+  if (g.b.row_stride == 1 && g.m >= least && g.m <= rows) return Way::swapped;
+  return g.m <= 2 * rows ? Way::strips : Way::packed;
+}
+
 Bf16Engine::Bf16Engine(Gemm& g)
     : g_(g),
-      few_rows_(g.m <= rows && g.b.row_stride == 1),
+      way_(way_of(g)),
       k_tiles_(tiles_in(g.k, depth)),
-      line_tiles_(tiles_in(few_rows_ ? g.m : g.n, rows)),
-      packed_(without_repeats(g.batch, (few_rows_ ? g.a : g.b).batch_strides).numel() * k_tiles_ *
-              line_tiles_ * tile) {
-  MatrixView& x = few_rows_ ? g.a : g.b;
+      line_tiles_(tiles_in(way_ == Way::swapped ? g.m : g.n, rows)) {
+  if (way_ == Way::strips) return;
+  MatrixView& x = way_ == Way::swapped ? g.a : g.b;
   const Shape items = without_repeats(g.batch, x.batch_strides);
+  const int64_t per_item = k_tiles_ * line_tiles_ * tile;
+  packed_.emplace(items.numel() * per_item);
   x.dtype == DType::f32 ? pack<float>(items, x.batch_strides) : pack<bf16>(items, x.batch_strides);
   x.batch_strides = contiguous_strides(items);
   for (int axis = 0; axis < items.dim(); ++axis) {
-    int64_t& stride = x.batch_strides[axis];
-    stride = items[axis] == 1 ? 0 : stride * k_tiles_ * line_tiles_ * tile;
+    x.batch_strides[axis] *= items[axis] == 1 ? 0 : per_item;
   }
 }
 
@@ -247,41 +172,58 @@ Lines Bf16Engine::columns_of_b(int64_t offset) const {
           b.column_stride, b.row_stride};
 }
 
-/// Tiles of an item: [line_tiles / 2][k_tiles][2], but the last [k_tiles] if line_tiles is odd, so
-/// that what a block of C meets lies together.
+/// Tiles of an item: strips of [k_tiles][2], the last [k_tiles] if line_tiles is odd, so that what
+/// a block of C meets lies together.
 template <class T>
 void Bf16Engine::pack(const Shape& items, const Strides& strides) {
-  const int64_t per_item = k_tiles_ * line_tiles_;
-  parallel_for(items.numel() * per_item, 48, [&](int64_t begin, int64_t end) {
+  const int64_t units = (line_tiles_ + 1) / 2 * k_tiles_;
+  parallel_for(items.numel() * units, 24, [&](int64_t begin, int64_t end) {
     for (int64_t unit = begin; unit < end; ++unit) {
-      int64_t rest = unit / per_item, offset = 0;
+      int64_t rest = unit / units, offset = 0;
       for (int axis = items.dim() - 1; axis >= 0; --axis) {
         offset += rest % items[axis] * strides[axis];
         rest /= items[axis];
       }
-      const Lines lines = few_rows_ ? rows_of_a(offset) : columns_of_b(offset);
-      const int64_t at = unit % per_item, first = at / (2 * k_tiles_) * 2;
-      const int64_t width = std::min<int64_t>(2, line_tiles_ - first), in = at - first * k_tiles_;
-      const int64_t line = (first + in % width) * rows, k = in / width * depth;
-      pack_right(lines.at<T>(line, k), lines.count - line, g_.k - k, packed_.data() + unit * tile);
+      const Lines lines = way_ == Way::swapped ? rows_of_a(offset) : columns_of_b(offset);
+      const int64_t line = unit % units / k_tiles_ * 2 * rows, k = unit % k_tiles_ * depth;
+      const int64_t item = unit / units * k_tiles_ * line_tiles_ * tile;
+      pack_strip(lines.at<T>(line, k), lines.count - line, g_.k - k,
+                 packed_->data() + item + packed_place(line, k));
     }
   });
 }
 
-/// The packed tiles from `line`, a multiple of 32, and `begin` on, of the item at `offset`.
-const bf16* Bf16Engine::packed_tiles(int64_t offset, int64_t line, int64_t begin) const {
+/// Where the tile of `line`, a multiple of 32, and `k` lies among those of its item.
+int64_t Bf16Engine::packed_place(int64_t line, int64_t k) const {
   const int64_t first = line / rows, width = std::min<int64_t>(2, line_tiles_ - first);
-  return packed_.data() + offset + (first * k_tiles_ + begin / depth * width) * tile;
+  return (first * k_tiles_ + k / depth * width) * tile;
+}
+
+/// The tiles of up to 32 columns of B from `column` on, over [begin, begin + k): packed at first,
+/// or now into `space`.
+const bf16* Bf16Engine::strip_of_b(int64_t offset, int64_t column, int64_t begin, int64_t k,
+                                   bf16* space) const {
+  if (packed_) return packed_->data() + offset + packed_place(column, begin);
+  const Lines b = columns_of_b(offset);
+  const int64_t lines = b.count - column, step = (lines > rows ? 2 : 1) * tile;
+  const auto pack = [&](auto from) {
+    for (int64_t j = 0; j < k; j += depth) {
+      prefetch_strip(from.at(0, j), lines, k - j);
+      pack_strip(from.at(0, j), lines, k - j, space + j / depth * step);
+    }
+  };
+  b.dtype == DType::f32 ? pack(b.at<float>(column, begin)) : pack(b.at<bf16>(column, begin));
+  return space;
 }
 
 /// Blocks of C that stay in the first cache or near it. Where B is larger than the second cache,
 /// larger blocks over a part of its columns, so that many rows meet them there. Few rows: a share
 /// of the columns for every thread.
 Tiling Bf16Engine::tiling(int threads) const {
-  if (few_rows_) {
+  if (way_ != Way::packed) {
     constexpr int64_t most_columns = 512;
     const int64_t share = g_.batch.numel() < threads ? (g_.n + threads - 1) / threads : g_.n;
-    return {rows, std::min(round_up(share, 2 * rows), most_columns)};
+    return {2 * rows, std::min(round_up(share, 2 * rows), most_columns)};
   }
   constexpr int64_t cached = 384 * 1024, small = 16 * 1024, large = 64 * 1024, most_rows = 256;
   const bool fits = std::min(g_.k, sum_block) * g_.n <= cached;
@@ -292,65 +234,70 @@ Tiling Bf16Engine::tiling(int threads) const {
   return {std::clamp(std::min(fitting, round_up(share, 2 * rows)), 2 * rows, most_rows), columns};
 }
 
-/// Two rows of tiles of the left operand, and tiles of C.
+/// Tiles of C, two rows of tiles of the left operand, and where B is not packed two columns of it.
 size_t Bf16Engine::scratch_bytes(const Tiling&) const {
   const int64_t steps = std::min(k_tiles_, sum_block / depth);
-  return static_cast<size_t>(2 * steps * tile) * sizeof(bf16) + 4 * rows * rows * sizeof(float);
+  const int64_t lines = way_ == Way::strips ? 4 : 2;
+  return 4 * rows * rows * sizeof(float) + static_cast<size_t>(lines * steps * tile) * sizeof(bf16);
 }
 
 bool Bf16Engine::product(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,
                          std::byte* scratch) const {
   const amx::Tiles scope;
-  auto* const space = reinterpret_cast<bf16*>(scratch);
-  few_rows_ ? few_rows(task, begin, k, c, ldc, space) : many_rows(task, begin, k, c, ldc, space);
+  auto* const sums = reinterpret_cast<float*>(scratch);
+  auto* const operands = reinterpret_cast<bf16*>(sums + 4 * rows * rows);
+  const int64_t line = tiles_in(k, depth) * tile;
+  const Scratch space{sums, {operands, operands + line}, operands + 2 * line};
+  (this->*(way_ == Way::swapped ? &Bf16Engine::swapped : &Bf16Engine::straight))(task, begin, k, c,
+                                                                                 ldc, space);
   return true;
 }
 
-void Bf16Engine::many_rows(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,
-                           bf16* space) const {
-  const int64_t steps = tiles_in(k, depth), n = task.columns;
-  auto* const edge = reinterpret_cast<float*>(space + 2 * steps * tile);
+void Bf16Engine::straight(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,
+                          const Scratch& space) const {
+  const int64_t n = task.columns;
   Lines a = rows_of_a(task.a_offset);
   a.count = task.row + task.rows;
   for (int64_t i = 0; i < task.rows; i += 2 * rows) {
-    const bool high = i + rows < task.rows;
-    const TileRows upper = left_operand(a, task.row + i, begin, k, space);
-    const TileRows lower =
-        high ? left_operand(a, task.row + i + rows, begin, k, space + steps * tile) : upper;
+    const int64_t lines = std::min(2 * rows, task.rows - i);
+    const auto left = left_operands(a, task.row + i, begin, k, space.left);
     for (int64_t j = 0; j < n; j += 2 * rows) {
-      const bool wide = j + rows < n, whole = j + (wide ? 2 : 1) * rows <= n;
+      const int64_t width = j + rows < n ? 2 : 1;
+      const bool whole = j + width * rows <= n;
       float* const at = c + i * ldc + j;
       const int64_t ld = whole ? ldc : 2 * rows;
-      multiply({{upper, lower},
-                packed_tiles(task.b_offset, task.column + j, begin),
-                (wide ? 2 : 1) * tile,
-                steps,
-                whole ? at : edge,
-                ld},
-               high, wide);
-      for (int64_t line = 0; !whole && line < std::min(2 * rows, task.rows - i); ++line) {
-        std::copy_n(edge + line * ld, n - j, at + line * ldc);
+      multiply({.a = left,
+                .lines = lines,
+                .b = strip_of_b(task.b_offset, task.column + j, begin, k, space.right),
+                .b_step = width * tile,
+                .steps = tiles_in(k, depth),
+                .c = whole ? at : space.sums,
+                .ldc = ld});
+      for (int64_t line = 0; !whole && line < lines; ++line) {
+        std::copy_n(space.sums + line * ld, n - j, at + line * ldc);
       }
     }
   }
 }
 
-/// C^T = B^T A^T, two tiles high.
-void Bf16Engine::few_rows(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,
-                          bf16* space) const {
-  const int64_t steps = tiles_in(k, depth), n = task.columns;
-  auto* const sums = reinterpret_cast<float*>(space + 2 * steps * tile);
+/// Two tiles high.
+void Bf16Engine::swapped(const GemmTask& task, int64_t begin, int64_t k, float* c, int64_t ldc,
+                         const Scratch& space) const {
+  const int64_t n = task.columns;
   const Lines b = columns_of_b(task.b_offset);
-  const bf16* const a = packed_tiles(task.a_offset, 0, begin);
+  const bf16* const a = packed_->data() + task.a_offset + packed_place(0, begin);
   for (int64_t j = 0; j < n; j += 2 * rows) {
     const bool high = n - j > rows;
-    const TileRows upper = left_operand(b, task.column + j, begin, k, space);
-    const TileRows lower =
-        high ? left_operand(b, task.column + j + rows, begin, k, space + steps * tile) : upper;
-    multiply({{upper, lower}, a, tile, steps, sums, rows}, high, false);
-    store_transposed(sums, task.rows, n - j, c + j, ldc);
+    multiply({.a = left_operands(b, task.column + j, begin, k, space.left),
+              .lines = (high ? 2 : 1) * rows,
+              .b = a,
+              .b_step = tile,
+              .steps = tiles_in(k, depth),
+              .c = space.sums,
+              .ldc = rows});
+    store_transposed(space.sums, task.rows, n - j, c + j, ldc);
     if (high) {
-      store_transposed(sums + rows * rows, task.rows, n - j - rows, c + j + rows, ldc);
+      store_transposed(space.sums + rows * rows, task.rows, n - j - rows, c + j + rows, ldc);
     }
   }
 }

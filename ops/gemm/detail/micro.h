@@ -2,7 +2,7 @@
 #pragma once
 
 #include <tenet/core/dtype.h>
-#include <tenet/ops/detail/shuffle.h>
+#include <tenet/ops/detail/transpose.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -92,27 +92,20 @@ template <class T>
 [[gnu::always_inline]] inline void transpose_square(const T* from, int64_t stride, int64_t rows,
                                                     typename VectorOf<T>::Type* out) {
   using V = typename VectorOf<T>::Type;
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<T, float>) {
+    alignas(64) static constexpr float zeros[lanes<float>] = {};
+    visit_columns([&](int64_t i) { return i < rows ? from + i * stride : zeros; },
+                  [&](int64_t k, __m512 column) { out[k] = (V)column; });
+    return;
+  }
+#endif
   using Lane = std::conditional_t<sizeof(T) == 8, int64_t, int32_t>;
-  typedef Lane Mask __attribute__((vector_size(vector_bytes)));
-  constexpr int n = lanes<T>;
-  for (int i = 0; i < n; ++i) {
+  typedef Lane Index __attribute__((vector_size(vector_bytes)));
+  for (int i = 0; i < lanes<T>; ++i) {
     out[i] = i < rows ? *reinterpret_cast<const V*>(from + i * stride) : V{};
   }
-#pragma GCC unroll 8
-  for (int half = n / 2; half >= 1; half /= 2) {
-    Mask left = {}, right = {};
-    for (int j = 0; j < n; ++j) {
-      left[j] = (j & half) ? n + j - half : j;
-      right[j] = (j & half) ? n + j : j + half;
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < n; ++i) {
-      if (i & half) continue;
-      const V upper = out[i], lower = out[i + half];
-      out[i] = shuffle(upper, lower, left);
-      out[i + half] = shuffle(upper, lower, right);
-    }
-  }
+  transpose_registers<lanes<T>, Index>(out);
 }
 
 /// What pack_panel() may write beyond its k * height elements.
