@@ -135,18 +135,25 @@ inline void round_row(T* to, const S* from, int64_t size) {
   for (; n < size; ++n) to[n] = T(from[n]);
 }
 
-/// to = (from * shrink if `kept`, else 0) + step, times share.
+/// to = (from * shrink if `kept`, else 0) + step, times share: the same bits at every place of a
+/// row of any size.
 template <class S, class To>
 inline void update_row(To* to, const S* from, const S* step, int64_t size, bool kept, S shrink,
                        S share) {
-  int64_t n = 0;
   const Vector<S> factor = splat(shrink), last = splat(share);
-  for (; n + kLanes<S> <= size; n += kLanes<S>) {
-    Vector<S> value = load(step + n);
-    if (kept) value = fma(load(from + n), factor, value);
-    store(to + n, fma(value, last, Vector<S>{}));  // + 0: no -0
-  }
-  for (; n < size; ++n) to[n] = To(((kept ? from[n] * shrink : S(0)) + step[n]) * share + S(0));
+  const auto updated = [&](const S* x, const S* y) {
+    Vector<S> value = load(y);
+    if (kept) value = fma(load(x), factor, value);
+    return fma(value, last, Vector<S>{});  // + 0: no -0
+  };
+  int64_t n = 0;
+  for (; n + kLanes<S> <= size; n += kLanes<S>) store(to + n, updated(from + n, step + n));
+  if (n == size) return;
+  S x[kLanes<S>] = {}, y[kLanes<S>] = {};
+  if (kept) std::copy(from + n, from + size, x);
+  std::copy(step + n, step + size, y);
+  store(y, updated(x, y));
+  std::transform(y, y + size - n, to + n, [](S value) { return To(value); });
 }
 
 /// to[0, size) += from[0, size).
