@@ -2,6 +2,7 @@
 #include <tenet/core/detail/core_kernels.h>
 #include <tenet/ops/detail/loop.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -28,6 +29,8 @@ void copy_elements(const View& to, const View& from) {
     const From* xx = x + at[1];
     if (step[0] == 1 && step[1] == 1) {
       for (int64_t i = 0; i < n; ++i) yy[i] = convert<To>(xx[i]);
+    } else if (step[0] == 1 && step[1] == 0) {
+      std::fill_n(yy, n, convert<To>(*xx));
     } else {
       for (int64_t i = 0; i < n; ++i) yy[i * step[0]] = convert<To>(xx[i * step[1]]);
     }
@@ -50,7 +53,12 @@ void fill_cpu(View to, Scalar value) {
     const T element = T(value.as<Compute<T>>());
     T* y = to.as<T>();
     for_each_row<1>(to.shape, {to}, [=](int64_t n, const auto& at, const auto& step) {
-      for (int64_t i = 0; i < n; ++i) y[at[0] + i * step[0]] = element;
+      T* yy = y + at[0];
+      if (step[0] == 1) {
+        std::fill_n(yy, n, element);
+      } else {
+        for (int64_t i = 0; i < n; ++i) yy[i * step[0]] = element;
+      }
     });
   };
   if (to.dtype == DType::fixed32) {
@@ -69,6 +77,9 @@ void accumulate_cpu(View to, View from) {
       const T* xx = x + at[1];
       if (step[0] == 1 && step[1] == 1) {
         for (int64_t i = 0; i < n; ++i) yy[i] = T(Compute<T>(yy[i]) + Compute<T>(xx[i]));
+      } else if (step[0] == 1 && step[1] == 0) {
+        const Compute<T> value(*xx);
+        for (int64_t i = 0; i < n; ++i) yy[i] = T(Compute<T>(yy[i]) + value);
       } else {
         for (int64_t i = 0; i < n; ++i) {
           yy[i * step[0]] = T(Compute<T>(yy[i * step[0]]) + Compute<T>(xx[i * step[1]]));
