@@ -30,7 +30,12 @@ std::byte* Arena::allocate_locked(int64_t size) {
 std::byte* Arena::allocate(int64_t bytes) {
   if (is_small(bytes)) {
     const size_t size = static_cast<size_t>(round_up(std::max<int64_t>(bytes, 1), alignment));
-    return static_cast<std::byte*>(std::aligned_alloc(alignment, size));
+    void* block = std::aligned_alloc(alignment, size);
+    if (!block) {
+      trim();
+      block = std::aligned_alloc(alignment, size);
+    }
+    return static_cast<std::byte*>(block);
   }
   const int64_t size = round_up(bytes, alignment);
   const std::lock_guard lock(mutex_);

@@ -94,6 +94,10 @@ void RangePool::trim() {
     range.top = top;
     reserved_ -= returned;
   }
+  std::erase_if(ranges_, [](const Range& range) {
+    const auto length = static_cast<size_t>(range.end - range.begin);
+    return range.top == range.begin && munmap(range.begin, length) == 0;
+  });
   for (const auto& [size, address] : free_) {
     const auto begin = round_up(reinterpret_cast<int64_t>(address), page);
     const auto end = (reinterpret_cast<int64_t>(address) + size) / page * page;

@@ -13,7 +13,7 @@ class RangePool : public BlockPool {
  public:
   RangePool() : BlockPool(4096) {}
   ~RangePool() override;
-  /// Between blocks in use the addresses remain and count as reserved.
+  /// Between blocks in use the addresses remain and count as reserved; ranges without any go.
   void trim() override;
 
  private:

@@ -4,13 +4,15 @@
 #include <tenet/core/memory.h>
 #include <tenet/core/tensor.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <random>
+#include <string>
 #include <thread>
 
-#include <unistd.h>
+#include <sys/resource.h>
 
 #include "core/small_ops.h"
 
@@ -204,12 +206,14 @@ TEST_CASE("of the free blocks that fit, the smallest is taken") {
   arena.deallocate(end, unit);
 }
 
-/// Resident pages of this process in bytes.
-int64_t resident() {
-  std::ifstream file("/proc/self/statm");
-  int64_t total = 0, pages = 0;
-  file >> total >> pages;
-  return pages * sysconf(_SC_PAGESIZE);
+/// A line of /proc/self/status in bytes.
+int64_t process_bytes(const std::string& key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(key + ":")) return std::stoll(line.substr(key.size() + 1)) * 1024;
+  }
+  FAIL("no " << key);
+  return 0;
 }
 
 TEST_CASE("trim gives back free pages, and of medium blocks those of addresses at the end") {
@@ -226,9 +230,9 @@ TEST_CASE("trim gives back free pages, and of medium blocks those of addresses a
     };
     free(0, 16);
     free(32, 48);
-    const int64_t before = resident();
+    const int64_t before = process_bytes("VmRSS");
     arena.trim();
-    CHECK(before - resident() > 31 * size);
+    CHECK(before - process_bytes("VmRSS") > 31 * size);
     CHECK(arena.reserved() == (size == mega ? 32 : 16) * size);
     CHECK(blocks[16][size - 1] == std::byte{1});
     free(16, 32);
@@ -239,6 +243,50 @@ TEST_CASE("trim gives back free pages, and of medium blocks those of addresses a
     CHECK(arena.reserved() == std::max(size, 2 * mega));
     arena.deallocate(again, size);
   }
+}
+
+/// While it lives, a limit of this process.
+class Limit {
+ public:
+  Limit(decltype(RLIMIT_AS) what, rlim_t value) : what_(what) {
+    REQUIRE(getrlimit(what_, &before_) == 0);
+    const rlimit limit{std::min(value, before_.rlim_max), before_.rlim_max};
+    REQUIRE(setrlimit(what_, &limit) == 0);
+  }
+  ~Limit() { setrlimit(what_, &before_); }
+
+ private:
+  decltype(RLIMIT_AS) what_;
+  rlimit before_{};
+};
+
+TEST_CASE("where addresses are rationed, trim gives them back as well") {
+  const Limit limit(RLIMIT_AS, rlim_t{1} << 46);
+  detail::Arena arena;
+  const auto fill_and_trim = [&] {
+    std::vector<std::byte*> blocks(150);
+    for (std::byte*& block : blocks) block = arena.allocate(mega);
+    for (std::byte* block : blocks) arena.deallocate(block, mega);
+    arena.trim();
+  };
+  const int64_t before = process_bytes("VmSize");
+  for (int round = 0; round < 8; ++round) fill_and_trim();
+  CHECK(arena.reserved() == 0);
+  CHECK(process_bytes("VmSize") - before < 128 * mega);
+}
+
+TEST_CASE("a small block that cannot be had is asked for again without what is cached") {
+  detail::Arena arena;
+  constexpr int64_t large = 192 * mega;
+  const Limit limit(RLIMIT_DATA, static_cast<rlim_t>(process_bytes("VmData") + 256 * mega));
+  std::byte* const data = arena.allocate(large);
+  REQUIRE(data != nullptr);
+  arena.deallocate(data, large);
+  std::vector<std::byte*> blocks(40'000);  // 160 MB
+  for (std::byte*& block : blocks) block = arena.allocate(4032);
+  CHECK(std::count(blocks.begin(), blocks.end(), nullptr) == 0);
+  CHECK(arena.reserved() == 0);
+  for (std::byte* block : blocks) arena.deallocate(block, 4032);
 }
 
 TEST_CASE("what cannot be had is null, after what is cached was given back") {
