@@ -293,6 +293,7 @@ namespace detail {
 Tensors walk(const std::vector<Edge>& roots, Tensors droots, const std::vector<Edge>& targets,
              const WalkOptions& options) {
   const GradModeScope mode({.enabled = options.create_graph});
+  const Autocast off(std::nullopt);  // each node knows the types of its own
   const memory::Scope category(memory::Category::workspace);
   const TraceSpan span(trace::Kind::walk, options.accumulate_in_leaves ? "backward" : "grad");
   return Walk(targets, options).run(roots, std::move(droots));

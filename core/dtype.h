@@ -24,6 +24,8 @@ int64_t itemsize(DType dtype);
 /// Where a type stands in promotion, and whether it is one of the four floating ones.
 DTypeCategory category(DType dtype);
 inline bool is_floating(DType dtype) { return category(dtype) == DTypeCategory::floating; }
+/// Whether tensors of this type can have a gradient: floating ones and fixed32.
+inline bool is_differentiable(DType dtype) { return category(dtype) >= DTypeCategory::floating; }
 
 /// The result type of two operands: the higher category wins; within one the wider; f16 with bf16
 /// gives f32. Error for fixed32, which only the residual stream's own ops accept.

@@ -68,7 +68,7 @@ std::string saved_by(const Node& node, const detail::GraphNames& names) {
     freed += fmt::format(
         " Its {} {} is not there: {} freed its {} bytes and will rebuild them in the backward "
         "pass.",
-        fact.name, fact.shape, names.rebuilder(*fact.rebuilder), with_commas(fact.bytes));
+        fact.name, fact.shape, names.rebuilder(fact.rebuilder), with_commas(fact.bytes));
   }
   if (there.empty()) return fmt::format(" {} holds nothing.", graph::label(node)) + freed;
   return fmt::format(" {} holds {}.", graph::label(node), listed(std::move(there))) + freed;
@@ -84,7 +84,7 @@ std::string waiting(const Tensor& tensor, const detail::GraphNames& names) {
     holders.push_back(count_of(storage.savers(), "saved field", "saved fields"));
   }
   return fmt::format(" {} may free its bytes; so far {} {} them.",
-                     names.rebuilder(*storage.restorer()), listed(holders),
+                     names.rebuilder(storage.restorer().get()), listed(holders),
                      holders.size() == 1 ? "holds" : "hold");
 }
 

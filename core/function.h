@@ -27,8 +27,10 @@ class Context {
     if (!state_.has_value()) state_.emplace<T>();
     return std::any_cast<T&>(state_);
   }
-  /// Whether the gradient of the i-th tensor argument is wanted.
-  bool needs_grad(size_t i) const { return node_ && node_->needs_grad(i); }
+  /// Whether the gradient of the i-th tensor argument is wanted, in forward() and in backward().
+  bool needs_grad(size_t i) const {
+    return node_ ? node_->needs_grad(i) : i < wanted_.size() && wanted_[i];
+  }
 
  private:
   template <class F>
@@ -38,6 +40,7 @@ class Context {
   Tensors to_save_;
   std::vector<Saved> saved_;
   std::any state_;
+  std::vector<bool> wanted_;  // until there is a node
   const Node* node_ = nullptr;
 };
 
@@ -63,14 +66,17 @@ struct Function {
   /// and anything else; gradients go to the tensors among them.
   template <class... Args>
   static auto apply(const Args&... args) {
+    Tensors inputs;
+    (collect(inputs, args), ...);
     Context context;
+    for (const Tensor& x : inputs) {
+      context.wanted_.push_back(grad_enabled() && x.defined() && x.requires_grad());
+    }
     auto run = [&] {
       const NoGrad scope;
       return F::forward(context, args...);
     };
     auto result = run();
-    Tensors inputs;
-    (collect(inputs, args), ...);
     if constexpr (std::is_same_v<decltype(result), Tensor>) {
       Tensors outputs{result.detach()};
       finish(context, outputs, Tensors{result}, inputs);

@@ -117,11 +117,11 @@ class Picture {
         "saves {}{}: {} {}, {} B{}", count > 1 ? fmt::format("{} x ", count) : "", fact.name,
         fact.dtype, fact.shape, detail::with_commas(fact.bytes), count > 1 ? " each" : "");
     if (fact.released) {
-      return small(fmt::format("{}, freed by {}", what, names_.rebuilder(*fact.rebuilder)),
+      return small(fmt::format("{}, freed by {}", what, names_.rebuilder(fact.rebuilder)),
                    "#1d7a33");
     }
     if (fact.rebuilder) {
-      return small(fmt::format("{}, {} may free it", what, names_.rebuilder(*fact.rebuilder)),
+      return small(fmt::format("{}, {} may free it", what, names_.rebuilder(fact.rebuilder)),
                    "#b3541e");
     }
     return small(what, "#616975");

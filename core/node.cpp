@@ -101,6 +101,7 @@ void Node::add_output(Tensor& y) {
   check(!body.node, "{}: an op's output must be a new tensor outside the graph", name_);
   outputs_.push_back(
       {body.shape, grad_dtype(body.dtype), body.storage->device(), {}, {}, body.dtype});
+  if (!is_differentiable(body.dtype)) return;
   body.node = shared_from_this();
   body.slot = static_cast<int>(outputs_.size()) - 1;
 }

@@ -193,7 +193,9 @@ void observe_untracked(std::string_view name, const Tensor& output);
 template <class N>
 N* record_list(std::string_view name, const std::vector<Tensor*>& outputs,
                const Tensor* const* inputs, size_t count) {
-  if (!detail::wants_node(inputs, count)) {
+  const auto differentiable = [](const Tensor* y) { return is_differentiable(y->dtype()); };
+  if (!detail::wants_node(inputs, count) ||
+      std::none_of(outputs.begin(), outputs.end(), differentiable)) {  // nothing would own the node
     if (anomaly_enabled()) {
       for (const Tensor* y : outputs) detail::observe_untracked(name, *y);
     }
@@ -202,7 +204,6 @@ N* record_list(std::string_view name, const std::vector<Tensor*>& outputs,
     }
     return nullptr;
   }
-  if (outputs.empty()) return nullptr;  // nothing would own the node
   auto node = std::make_shared<N>();
   node->initialize(name, detail::edges_of(inputs, count));
   for (Tensor* y : outputs) node->add_output(*y);

@@ -45,9 +45,7 @@ Tensor copied(const Tensor& x, DType dtype, Device device) {
 
 Tensor copy_to(const Tensor& x, DType dtype, Device device, const char* name) {
   Tensor y = copied(x, dtype, device);
-  const bool differentiable =
-      category(x.dtype()) >= DTypeCategory::floating && category(dtype) >= DTypeCategory::floating;
-  if (!differentiable) return y;
+  if (!is_differentiable(x.dtype()) || !is_differentiable(dtype)) return y;
   if (auto* node = record<CopyNode>(name, y, x)) {
     node->dtype = grad_dtype(x.dtype());
     node->device = x.device();
@@ -157,7 +155,7 @@ Tensor& Tensor::set_requires_grad(bool requires_grad) {
   detail::TensorBody& b = body();
   check(is_leaf(), "set_requires_grad: the tensor was made by {}; detach() it first",
         b.node ? b.node->name() : "");
-  check(!requires_grad || category(b.dtype) >= DTypeCategory::floating,
+  check(!requires_grad || is_differentiable(b.dtype),
         "set_requires_grad: a tensor of type {} cannot need a gradient", b.dtype);
   if (requires_grad && !b.node) b.node = std::make_shared<Leaf>(*this);
   if (!requires_grad) b.node.reset();

@@ -184,6 +184,8 @@ void ReformerConfig::validate() const {
           "config: \"axial_pos_embds_dim\" adds up to {}, \"hidden_size\" is {}", width,
           hidden_size);
     for (int64_t size : axial_pos_shape) check_positive("axial_pos_shape", size);
+    const Shape grid{std::span<const int64_t>(axial_pos_shape)};
+    check(elements_fit(grid, 1), "config: \"axial_pos_shape\" {} has too many positions", grid);
     for (int64_t size : axial_pos_embds_dim) check_positive("axial_pos_embds_dim", size);
   }
   for (int64_t factor : num_buckets) {

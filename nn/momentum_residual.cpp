@@ -43,7 +43,8 @@ InverseAndGrad MomentumResidual::inverse_and_grad(const Tensors& y, const Tensor
     pushed[0] = push(leaf);
   }
   Tensor v = (y[1] - pushed[0].detach()) / options_.momentum;
-  ReplayGrad gradients = replay_grad(std::move(pushed), {dv}, {leaf});
+  const DType dtype = grad_dtype(pushed[0].dtype());
+  ReplayGrad gradients = replay_grad(std::move(pushed), {dv.to(dtype)}, {leaf});
   const Tensor& through = gradients.dx[0];
   Tensor dx = through.defined() ? dy[0] + through : dy[0];
   return {{x, std::move(v)}, {std::move(dx), options_.momentum * dv}, gradients.dcaptured};

@@ -76,6 +76,7 @@ AxialPositionalEmbedding::AxialPositionalEmbedding(std::vector<int64_t> shape,
   check(!shape_.empty() && shape_.size() == widths_.size() && shape_.size() < Shape::max_dim,
         "axial positions: {} axes with {} widths; one width per axis is needed", shape_.size(),
         widths_.size());
+  const Shape grid{std::span<const int64_t>(shape_)};
   for (size_t k = 0; k < shape_.size(); ++k) {
     check(shape_[k] >= 1 && widths_[k] >= 1, "axial positions: axis {} has size {} and width {}", k,
           shape_[k], widths_[k]);
@@ -85,6 +86,7 @@ AxialPositionalEmbedding::AxialPositionalEmbedding(std::vector<int64_t> shape,
     weights_.push_back(init == PositionInit::harmonic ? harmonic_parameter(weight, shape_[k], std)
                                                       : normal_parameter(weight, std, generator));
   }
+  check(elements_fit(grid, 1), "axial positions: shape {} has too many positions", grid);
 }
 
 Tensor AxialPositionalEmbedding::operator()(int64_t length) const {

@@ -90,13 +90,13 @@ struct ChannelNormNode : Node {
     const DType dtype = dys[0].dtype(), wide = accumulate_dtype(dtype);
     const Tensor dy = dys[0].to(wide), w = weight.get(*this);
     const Axes axes = others(dy);
-    const Tensor r = rsqrt(add(variance.get(*this), epsilon));
-    const Tensor scale = w.defined() ? mul(r, w.to(wide)) : r;
+    const Tensor r = variance.defined() ? rsqrt(add(variance.get(*this), epsilon)) : Tensor();
+    const Tensor scale = r.defined() && w.defined() ? mul(r, w.to(wide)) : r;
     Tensors d(5);
     if (needs_grad(0)) d[0] = mul(dy, along_channels(scale, dy)).to(dtype);
     if (needs_grad(1) || needs_grad(4)) {
       const Tensor dbias = sum(dy, axes);
-      d[1] = neg(mul(dbias, scale));
+      if (needs_grad(1)) d[1] = neg(mul(dbias, scale));
       d[4] = dbias.to(dtype);
     }
     if (needs_grad(2) || needs_grad(3)) {

@@ -157,6 +157,9 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& given) {
     } else if (found->second.shape() != tensor.shape()) {
       facts.push_back(fmt::format("{} has shape {}, the optimizer's {}", name,
                                   found->second.shape(), tensor.shape()));
+    } else if (category(found->second.dtype()) != category(tensor.dtype())) {
+      facts.push_back(
+          fmt::format("{} is {}, the optimizer's {}", name, found->second.dtype(), tensor.dtype()));
     }
   }
   for (const auto& [name, tensor] : given) {
@@ -169,12 +172,14 @@ void Optimizer::load_state(const std::map<std::string, Tensor>& given) {
     facts.insert(facts.begin(), fmt::format("missing {}", fmt::join(missing, ", ")));
   }
   check(facts.empty(), "{}: state does not fit; {}", name_, fmt::join(facts, "; "));
+  const auto steps = given.at("step").item<int64_t>();
+  check(steps >= 0, "{}: state does not fit; step is {}", name_, steps);
   for (const auto& [name, tensor] : own) {
     if (name == "step") continue;
     const Tensor source = given.at(name).to(tensor.device());
     detail::copy_kernel(tensor.device(), view(tensor), view(source));
   }
-  steps_ = given.at("step").item<int64_t>();
+  steps_ = steps;
 }
 
 }  // namespace tenet::optim

@@ -49,9 +49,10 @@ const Node* GraphNames::node_of(const Restorer* restorer) const {
   return found == nodes_.end() ? nullptr : found->second;
 }
 
-std::string GraphNames::rebuilder(const Restorer& restorer) const {
-  const Node* node = node_of(&restorer);
-  return node ? graph::label(*node) : restorer.name();
+std::string GraphNames::rebuilder(const Restorer* restorer) const {
+  if (!restorer) return "its node";
+  const Node* node = node_of(restorer);
+  return node ? graph::label(*node) : restorer->name();
 }
 
 std::string GraphNames::leaf(const Node& node) const {

@@ -37,7 +37,7 @@ class GraphNames {
   /// The reversible node that frees and rebuilds; null if it is not one of the nodes.
   const Node* node_of(const Restorer* restorer) const;
   /// "coupling #7", or the function's name where the node is not known.
-  std::string rebuilder(const Restorer& restorer) const;
+  std::string rebuilder(const Restorer* restorer) const;
   /// A leaf's name, "" if it has none.
   std::string leaf(const Node& node) const;
   /// "add #12", "leaf weight" or "leaf #3".

@@ -54,9 +54,11 @@ Tensors ReplayedNode::run_forward(const std::string& name, ReplayRecord& record,
 }
 
 bool ReplayedNode::attach(Tensors& y) {
-  bool any = false;
-  for (const Edge& edge : edges()) any = any || edge;
-  if (!any) return false;
+  const bool wanted = std::any_of(edges().begin(), edges().end(),
+                                  [](const Edge& edge) { return static_cast<bool>(edge); });
+  const bool owned = std::any_of(
+      y.begin(), y.end(), [](const Tensor& output) { return is_differentiable(output.dtype()); });
+  if (!wanted || !owned) return false;
   for (Tensor& output : y) add_output(output);
   return true;
 }
@@ -122,7 +124,7 @@ ReplayRestart::~ReplayRestart() {
 
 Tensor replay_leaf(const Tensor& x) {
   Tensor leaf = x.detach();
-  if (category(leaf.dtype()) >= DTypeCategory::floating) leaf.set_requires_grad(true);
+  if (is_differentiable(leaf.dtype())) leaf.set_requires_grad(true);
   return leaf;
 }
 

@@ -21,7 +21,8 @@ class ReplayedNode : public Node {
   /// from outside.
   Tensors run_forward(const std::string& name, ReplayRecord& record, const Tensors& x,
                       const Function& f);
-  /// Makes `y` the outputs if anything needs a gradient; else returns false.
+  /// Makes `y` the outputs if anything needs a gradient and one of them can have one; else returns
+  /// false.
   bool attach(Tensors& y);
   /// The one whose Frame is innermost on this thread, or null.
   static const ReplayedNode* current();

@@ -57,7 +57,8 @@ class BeamSearch {
       }
     }
     // As many as can be needed if every stop token is among the best of every beam.
-    const int64_t most = options_.beams * (1 + std::ssize(options_.stop));
+    const int64_t beams = std::min<int64_t>(options_.beams, std::ssize(all));
+    const int64_t most = beams * (1 + std::ssize(options_.stop));
     const auto end = all.begin() + std::min<int64_t>(most, std::ssize(all));
     std::partial_sort(all.begin(), end, all.end(), [](const Step& a, const Step& b) {
       if (a.sum != b.sum) return a.sum > b.sum;

@@ -8,9 +8,9 @@ namespace tenet::detail {
 
 std::span<const float> within(const std::vector<float>& logits, TokenRange range) {
   const int64_t V = std::ssize(logits), count = range.count > 0 ? range.count : V - range.first;
-  check(range.first >= 0 && count > 0 && range.first + count <= V,
-        "generate: tokens {} to {} may be chosen, of a vocabulary of {}", range.first,
-        range.first + count - 1, V);
+  check(range.first >= 0 && range.first <= V && count > 0 && count <= V - range.first,
+        "generate: {} tokens from {} on may be chosen, of a vocabulary of {}", count, range.first,
+        V);
   const auto values =
       std::span(logits).subspan(static_cast<size_t>(range.first), static_cast<size_t>(count));
   for (const float value : values) {

@@ -85,6 +85,7 @@ Tensor either(const Tensor& a, const Tensor& b) {
 /// from them. The level is undefined where it is 0.
 Attended attend(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& hidden,
                 const Tensor& self, const Tensor& less, const ChunkOptions& o) {
+  const Autocast full(std::nullopt);  // weights need more bits, and hidden scores f16's range
   Tensor scores = matmul(q, transpose(k, -2, -1)), level;
   if (less.defined()) scores = scores - less;
   if (o.hiding == Hiding::add && either(hidden, self).defined()) {

@@ -1,12 +1,17 @@
 /// Convolutions with one channel a group, where products of matrices have nothing to share: plain
-/// loops over whole planes.
+/// loops over whole planes with their padding.
 #pragma once
 
 #include <tenet/ops/detail/conv2d_sizes.h>
 
 namespace tenet::detail {
 
-inline bool is_depthwise(const ConvSizes& s) { return s.channels == 1 && s.outputs <= 4; }
+/// Also whether a padded plane is at most nine times the plane.
+inline bool is_depthwise(const ConvSizes& s) {
+  const WindowAxis &rows = s.window.rows, &columns = s.window.columns;
+  return s.channels == 1 && s.outputs <= 4 && rows.padding <= rows.size &&
+         columns.padding <= columns.size;
+}
 
 void depthwise_output(const ConvSizes& s, const View& y, const View& x, const View& w,
                       const View& bias);

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 #include <tenet/core/autograd.h>
 #include <tenet/core/checkpoint.h>
+#include <tenet/core/function.h>
 #include <tenet/core/generator.h>
 #include <tenet/core/replay.h>
 
@@ -186,4 +187,37 @@ TEST_CASE("a function that switches the graph on keeps its captured tensors") {
   backward(total(checkpoint(f, x)));
   CHECK(same_bits(w.grad(), x.detach()));
   CHECK(same_bits(x.grad(), w.detach()));
+}
+
+TEST_CASE("a result that can have no gradient is outside the graph") {
+  const Tensor x = leaf({4}, 1);
+  const auto f = [](const Tensors& in) {
+    return Tensors{times(in[0], in[0]), from_vector<int64_t>({1, 2}, {2})};
+  };
+  const Tensors y = checkpoint(f, {x});
+  CHECK(y[0].requires_grad());
+  CHECK_FALSE(y[1].requires_grad());
+  backward(total(y[0]));
+  CHECK(same_bits(x.grad(), plus(x.detach(), x.detach())));
+  const auto index = [](const Tensors&) { return Tensors{from_vector<int64_t>({1}, {1})}; };
+  CHECK_FALSE(checkpoint(index, {x})[0].requires_grad());
+}
+
+TEST_CASE("no walk runs under autocast, whoever starts it") {
+  static int walks = 0;
+  struct Seen : tenet::Function<Seen> {
+    static Tensor forward(Context&, const Tensor& in) { return in.clone(); }
+    static Tensors backward(Context&, Tensors dy) {
+      CHECK_FALSE(autocast_dtype());
+      ++walks;
+      return dy;
+    }
+  };
+  const std::function<Tensor(const Tensor&)> f = [](const Tensor& in) { return Seen::apply(in); };
+  const Tensor x = leaf({2}, 5);
+  const Autocast scope(DType::bf16);
+  backward(total(f(x)));
+  backward(total(checkpoint(f, x)));
+  CHECK(walks == 2);
+  CHECK(autocast_dtype() == DType::bf16);
 }

@@ -140,3 +140,41 @@ TEST_CASE("an input handed through is a new tensor with a gradient of its own") 
   backward(weighted(y, c));
   CHECK(same_bits(x.grad(), plus(c, c)));
 }
+
+TEST_CASE("forward knows which gradients are wanted") {
+  struct Product : Function<Product> {
+    static Tensor forward(Context& ctx, const Tensor& a, const Tensor& b) {
+      if (ctx.needs_grad(1)) ctx.save(a);
+      CHECK_FALSE(ctx.needs_grad(2));
+      return times(a, b);
+    }
+    static Tensors backward(Context& ctx, Tensors dy) {
+      return {{}, ctx.needs_grad(1) ? times(dy[0], ctx.saved(0)) : Tensor()};
+    }
+  };
+  const Tensor a = pattern({3}, 1), b = leaf({3}, 2);
+  backward(total(Product::apply(a, b)));
+  CHECK(same_bits(b.grad(), a));
+  const NoGrad scope;
+  CHECK(same_bits(Product::apply(a, b), times(a, b.detach())));
+}
+
+TEST_CASE("outputs that can have no gradient stay outside the graph") {
+  struct Parts : Function<Parts> {
+    static Tensors forward(Context&, const Tensor& x, bool number) {
+      const Tensor count = from_vector<int64_t>({x.numel()}, {1});
+      return number ? Tensors{count, x.clone()} : Tensors{count};
+    }
+    static Tensors backward(Context&, Tensors dy) {
+      CHECK_FALSE(dy[0].defined());
+      return {dy[1]};
+    }
+  };
+  const Tensor x = leaf({3}, 1), c = pattern({3}, 2);
+  CHECK_FALSE(Parts::apply(x, false)[0].requires_grad());
+  const Tensors y = Parts::apply(x, true);
+  CHECK_FALSE(y[0].requires_grad());
+  CHECK(y[0].item<int64_t>() == 3);
+  backward(weighted(y[1], c));
+  CHECK(same_bits(x.grad(), c));
+}

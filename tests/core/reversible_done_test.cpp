@@ -1,6 +1,8 @@
 /// done_with(): outputs whose bytes go before inverse_and_grad() returns.
 #include <doctest/doctest.h>
+#include <tenet/core/explain.h>
 #include <tenet/core/grad_mode.h>
+#include <tenet/core/graph.h>
 #include <tenet/core/memory.h>
 
 #include "core/couplings.h"
@@ -141,6 +143,16 @@ TEST_CASE("a failure after outputs went: a retained graph is whole") {
     backward(loss);
     CHECK(agree(early.gradients(), want, DType::f32));
   }
+}
+
+TEST_CASE("a failure after outputs went: the graph can be drawn and explained") {
+  const Chain early(true);
+  const Tensors y = early.run();
+  const Tensor loss = Chain::loss(y);
+  early.early(3).throw_once = true;
+  CHECK(error_of([&] { backward(loss); }) == "coupling: told to throw");
+  CHECK(graph::dot(loss).starts_with("digraph"));
+  for (const Tensor& stream : y) CHECK(explain(stream).starts_with("A tensor of shape (4, 8)"));
 }
 
 TEST_CASE("only the function of the node says what it needs no more") {

@@ -327,7 +327,12 @@ TEST_CASE("what generation and its cache refuse") {
         "for 62 at most");
   CHECK(error({{1}}, {.tokens = 1, .beams = 0}) == "generate: 0 beams; at least 1 is needed");
   CHECK(error({{1}}, {.tokens = 1, .range = {30, 4}}) ==
-        "generate: tokens 30 to 33 may be chosen, of a vocabulary of 32");
+        "generate: 4 tokens from 30 on may be chosen, of a vocabulary of 32");
+  CHECK(error({{1}}, {.tokens = 1, .range = {1, INT64_MAX}}) ==
+        "generate: 9223372036854775807 tokens from 1 on may be chosen, of a vocabulary of 32");
+  CHECK(
+      generate(model, {{1, 2}}, {.tokens = 1, .stop = {5}, .beams = INT64_MAX}, generator).size() ==
+      1);
   ReformerCache cache;
   CHECK(error_of([&] { model.logits(row_of({1}), {.cache = &cache}); }) ==
         "reformer: a cache is for evaluation; call eval() and use NoGrad");

@@ -174,6 +174,8 @@ TEST_CASE("values that cannot be") {
         "config: attention \"lhs\"; use lsh, local or full");
   CHECK(error_in(R"({"hidden_size": 128})") ==
         "config: \"axial_pos_embds_dim\" adds up to 256, \"hidden_size\" is 128");
+  CHECK(error_in(R"({"axial_pos_shape": [1099511627776, 1099511627776]})") ==
+        "config: \"axial_pos_shape\" (1099511627776, 1099511627776) has too many positions");
   CHECK(error_in(R"({"axial_pos_shape": [64]})") ==
         "config: \"axial_pos_shape\" has 1 axes, \"axial_pos_embds_dim\" 2");
   CHECK(error_in(R"({"tenet": {"residual": "fixed"}})") ==

@@ -54,6 +54,23 @@ TEST_CASE("gradients of a momentum residual equal those of plain ops") {
   });
 }
 
+TEST_CASE("under Autocast a momentum residual has the gradients of kept activations") {
+  const auto gradients = [](bool reversible) {
+    nn::ReversibleStack stack;
+    stack.add(residual());
+    stack.set_reversible(reversible);
+    Tensor x = normal({2, 4}, 1, DType::f32).set_requires_grad(true), loss;
+    {
+      const Autocast scope(DType::bf16);
+      Tensors streams{x * 1, zeros({2, 4})};
+      loss = sum(square(stack(std::move(streams)).y[0]));
+    }
+    backward(loss);
+    return Tensors{x.grad(), parameter(stack, "0.f.first.weight").grad()};
+  };
+  CHECK(worst_difference(gradients(true), gradients(false)) < 1e-2);
+}
+
 TEST_CASE("dropout inside a momentum residual is replayed") {
   check_dropout_replay(residual(0.5), streams());
 }

@@ -88,6 +88,11 @@ TEST_CASE("positions' errors") {
                        Error);
   CHECK_THROWS_WITH_AS(nn::AxialPositionalEmbedding({3, 0}, {2, 2}),
                        "axial positions: axis 1 has size 0 and width 2", Error);
+  const std::vector<int64_t> thousand(7, 1000), one(7, 1);  // 10^21 positions
+  CHECK_THROWS_WITH_AS(
+      nn::AxialPositionalEmbedding(thousand, one),
+      "axial positions: shape (1000, 1000, 1000, 1000, 1000, 1000, 1000) has too many positions",
+      Error);
   CHECK_THROWS_WITH_AS(nn::LearnedPositionalEmbedding(0, 4),
                        "positions: 0 positions of width 4; both must be at least 1", Error);
 }

@@ -127,6 +127,18 @@ TEST_CASE("op table: batch_norm with given statistics") {
                 {{1, 1, 1, 1}, {1}, {1}, {1}, {1}},
                 {{4, 2}, {2}, {2}, {2}, {2}}};
   }
+  SUBCASE("of constants, with a bias") {
+    c.inputs = {{.shape = {3}}};
+    const Array x = Dice(3).array({2, 3, 2, 3}), mean = Dice(4).array({3});
+    const Array variance{{3}, {0.5, 1, 2}};
+    c.function = [=](const Tensors& t) {
+      const auto constant = [&](const Array& a) {
+        return tensor_of(a, t[0].dtype()).to(t[0].device());
+      };
+      return batch_norm(constant(x), constant(mean), constant(variance), {{}, t[0], epsilon});
+    };
+    c.reference = [=](const Arrays& b) { return normalized(x, mean, variance, nullptr, &b[0]); };
+  }
   SUBCASE("bare") {
     c.function = [](const Tensors& t) {
       return batch_norm(t[0], t[1], t[2], {.epsilon = epsilon});

@@ -5,6 +5,7 @@
 #include <tenet/core/parallel.h>
 #include <tenet/ops/arithmetic.h>
 #include <tenet/ops/creation.h>
+#include <tenet/ops/reduce.h>
 #include <tenet/ops/stream.h>
 #include <tenet/ops/views.h>
 
@@ -115,6 +116,25 @@ TEST_CASE("conv2d and its gradients are the definition's on random layouts") {
     }
   }
   MESSAGE("160 layouts: off by " << worst << " in f64, " << worst_f32 << " in f32");
+}
+
+TEST_CASE("windows far apart, with padding far beyond the image") {
+  for (const int64_t channels : {1, 2}) {
+    const Tensor x = full({1, channels, 2, 2}, 3), w = full({1, channels, 1, 1}, 5);
+    for (const int64_t far : {3, 100'000, INT32_MAX}) {
+      CAPTURE(far);
+      Tensor a = x.clone().set_requires_grad(true), b = w.clone().set_requires_grad(true);
+      const Tensor y = conv2d(a, b, {}, {.stride = far, .padding = far});
+      REQUIRE(y.shape() == Shape{1, 1, 3, 3});  // the window at the image's first element counts
+      backward(sum(y));
+      for (int64_t i = 0; i < 9; ++i) {
+        CHECK(y.to_vector<float>()[i] == (i == 4 ? static_cast<float>(15 * channels) : 0.0F));
+      }
+      CHECK(a.grad().to_vector<float>()[0] == 5);
+      CHECK(a.grad().to_vector<float>()[1] == 0);
+      CHECK(b.grad().to_vector<float>()[0] == 3);
+    }
+  }
 }
 
 TEST_CASE("long sums: more patch rows and more windows than fit into one block") {

@@ -105,6 +105,21 @@ TEST_CASE("a state that does not fit is refused as a whole") {
       "w.second_moment has shape (1,), the optimizer's (2,)",
       Error);
   CHECK(optimizer.state().at("w.first_moment").to_vector<float>() == before);
+  const auto error = [&](const std::string& name, const Tensor& value) {
+    auto changed = optimizer.state();
+    changed[name] = value;
+    try {
+      optimizer.load_state(changed);
+    } catch (const Error& refusal) {
+      return std::string(refusal.what());
+    }
+    return std::string();
+  };
+  CHECK(error("step", from_vector<int64_t>({-1}, {})) == "adam: state does not fit; step is -1");
+  CHECK(error("step", from_vector<float>({1.5}, {})) ==
+        "adam: state does not fit; step is f32, the optimizer's i64");
+  CHECK(error("w.first_moment", from_vector<int64_t>({1, 2}, {2})) ==
+        "adam: state does not fit; w.first_moment is i64, the optimizer's f32");
 }
 
 TEST_CASE("parameters without a gradient stay, and the step is counted") {

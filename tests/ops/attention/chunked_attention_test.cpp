@@ -262,3 +262,21 @@ TEST_CASE("a position that the mask leaves out sorts last, in a bucket of its ow
   const LshOrder all = lsh_order(qk, rotations, {2}, ones({1, 4}, {DType::boolean}));
   CHECK(all.buckets.to_vector<int64_t>() == std::vector<int64_t>{0, 1, 0, 1, 3, 2, 3, 2});
 }
+
+TEST_CASE("attention over chunks is computed in f32 under Autocast as well") {
+  const Tensor qk = randn({2, 2, 16, 8}), v = randn({2, 2, 16, 8}), rotations = randn({2, 8, 2, 1});
+  const auto run = [&](Weighing weighing, Hiding hiding) {
+    ChunkedLshOptions o;
+    o.chunk = 8, o.factors = {2}, o.causal = true, o.weighing = weighing, o.hiding = hiding;
+    return chunked_lsh_attention(qk, v, rotations, o);
+  };
+  for (const Weighing weighing : {Weighing::softmax, Weighing::rounded}) {
+    for (const Hiding hiding : {Hiding::replace, Hiding::add}) {
+      const std::vector<float> want = run(weighing, hiding).to_vector<float>();
+      for (const DType dtype : {DType::bf16, DType::f16}) {
+        const Autocast scope(dtype);
+        CHECK(run(weighing, hiding).to_vector<float>() == want);
+      }
+    }
+  }
+}
