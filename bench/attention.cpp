@@ -184,6 +184,10 @@ int main() {
              num_threads(), heads, width, rounds, chunk_length);
   for (const auto measure : {measure_lsh, measure_full}) {
     for (const DType dtype : {DType::f32, DType::bf16}) {
+      if (!onednn_multiplies(dtype)) {
+        fmt::print("{}: oneDNN has no products for this processor\n", to_string(dtype));
+        continue;
+      }
       for (const int64_t length : {1024, 4096, 16384}) measure(length, dtype);
     }
   }

@@ -42,6 +42,10 @@ def parse():
     flags.add_argument("--minutes", type=float, default=30, help="of training in the part learning (default 30)")
     flags.add_argument("--text", type=pathlib.Path, help="file for the part learning (default: the source tree)")
     options = flags.parse_args()
+    for name in ("repeats", "threads", "limit", "memory_limit", "minutes"):
+        if not 0 < getattr(options, name) < float("inf"):
+            flags.error(f"--{name.replace('_', '-')} {getattr(options, name)}; it must be above 0 and finite")
+    options.build, options.out = options.build.resolve(), options.out.resolve()
     mine = [name for name in PARTS if name.startswith("gpu-") == (options.device == "cuda")]
     options.parts = options.only.split(",") if options.only else mine
     for name in options.parts:
@@ -80,7 +84,8 @@ def gpu_name():
 
 def versions(python):
     names = ("torch", "transformers", "reformer-pytorch", "numpy")
-    program = "import sys; from importlib.metadata import version\nfor name in sys.argv[1:]: print(name, version(name))"
+    program = ("import sys\nfrom importlib.metadata import PackageNotFoundError, version\nfor name in sys.argv[1:]:\n"
+               "    try: print(name, version(name))\n    except PackageNotFoundError: pass")
     return ", ".join(output_of(python, "-c", program, *names).splitlines()) or "no peers"
 
 
@@ -109,7 +114,7 @@ def main():
     if options.list:
         print("\n".join(dict.fromkeys(case.id for case in cases)))
         return
-    results = Results(options.out / "results.jsonl", options.keep)
+    results = Results(options.out / "results.jsonl", options.keep, options.threads)
     try:
         Runner(options, results).run(cases)
     except KeyboardInterrupt:

@@ -85,6 +85,10 @@ double compare(const MatmulShape& c, DType dtype, const char* layout) {
 int main() {
   fmt::print("{} threads; GFLOP/s; batch x m x n x k\n", tenet::num_threads());
   for (const DType dtype : {DType::f32, DType::bf16}) {
+    if (!tenet::onednn_multiplies(dtype)) {
+      fmt::print("{}: oneDNN has no products for this processor\n", tenet::to_string(dtype));
+      continue;
+    }
     double logs = 0;
     int count = 0;
     for (const MatmulShape& c : cases) {

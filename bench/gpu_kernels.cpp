@@ -126,7 +126,11 @@ void measure_lsh(int64_t batch, int64_t heads, int64_t length, int64_t rounds) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool quick = argc > 1 && std::string_view(argv[1]) == "--quick";
+  const bool quick = argc == 2 && std::string_view(argv[1]) == "--quick";
+  if (argc > 1 && !quick) {
+    fmt::print(stderr, "usage: gpu_kernels [--quick]\n");
+    return 2;
+  }
   if (device_count(Device::Kind::cuda) == 0) {
     fmt::print(stderr, "gpu_kernels: there is no GPU, or this build has no CUDA\n");
     return 1;

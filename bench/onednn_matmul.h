@@ -73,4 +73,14 @@ class OnednnMatmul {
   std::string name_;
 };
 
+/// Whether oneDNN has products of this type for the processor: those of bf16 need AVX-512.
+inline bool onednn_multiplies(DType dtype) {
+  try {
+    OnednnMatmul({1, 16, 16, 16}, dtype, false, false);
+    return true;
+  } catch (const dnnl::error&) {
+    return false;
+  }
+}
+
 }  // namespace tenet

@@ -230,7 +230,7 @@ void register_all() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   benchmark::Initialize(&argc, argv);
   if (argc == 3 && std::string_view(argv[1]) == "--device") {
     device = parse_device(argv[2]);
@@ -240,4 +240,7 @@ int main(int argc, char** argv) {
   benchmark::AddCustomContext("threads", std::to_string(num_threads()));
   register_all();
   benchmark::RunSpecifiedBenchmarks();
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "ops: %s\n", error.what());
+  return 1;
 }

@@ -10,6 +10,7 @@
 #include <tenet/models/detail/run.h>
 #include <tenet/models/generation.h>
 #include <tenet/models/reformer.h>
+#include <tenet/models/trainer.h>
 #include <tenet/nn/linear.h>
 #include <tenet/ops/creation.h>
 #include <tenet/optim/adam.h>
@@ -17,6 +18,7 @@
 #include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -88,16 +90,19 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
+/// Spans come in the order of their ends. A kernel inside another counts as part of that.
 std::vector<ProfileLine> profile_of(const trace::Trace& trace, double step_seconds) {
   std::map<std::string, ProfileLine> by_name;
   double rest = step_seconds;
-  for (const trace::Span& span : trace.spans()) {
-    if (span.kind != trace::Kind::kernel) continue;
-    ProfileLine& line = by_name[span.name];
-    line.name = span.name;
+  double next_begin = std::numeric_limits<double>::infinity();
+  for (auto span = trace.spans().rbegin(); span != trace.spans().rend(); ++span) {
+    if (span->kind != trace::Kind::kernel || span->end > next_begin) continue;
+    next_begin = span->begin;
+    ProfileLine& line = by_name[span->name];
+    line.name = span->name;
     ++line.calls;
-    line.seconds += (span.end - span.begin) * 1e-6;
-    rest -= (span.end - span.begin) * 1e-6;
+    line.seconds += (span->end - span->begin) * 1e-6;
+    rest -= (span->end - span->begin) * 1e-6;
   }
   std::vector<ProfileLine> lines{{"between kernels", 1, rest}};
   for (auto& [name, line] : by_name) lines.push_back(std::move(line));
@@ -122,9 +127,17 @@ nlohmann::ordered_json model_json(const BenchmarkModel& model) {
   return json;
 }
 
+void check_range(const char* name, int64_t value, int64_t most) {
+  check(value >= 1 && value <= most, "bench: {} is {}; it must be in 1..{}", name, value, most);
+}
+
 }  // namespace
 
 ReformerConfig benchmark_config(const BenchmarkModel& model, int64_t length) {
+  check_range("length", length, most_step_tokens);
+  check_range("layers", model.layers, 100'000);
+  check_range("chunk", model.chunk, most_step_tokens);
+  check_range("hashes", model.hashes, int64_t{1} << 20);
   ReformerConfig config =
       new_reformer_config(model.layers, model.d_model, model.heads, model.d_ff, length);
   config.attn_layers = parse_attention(model.attention, model.layers);
@@ -138,9 +151,11 @@ ReformerConfig benchmark_config(const BenchmarkModel& model, int64_t length) {
 StepBenchmark benchmark_step(const StepBenchmarkOptions& options) {
   check(options.steps >= 0, "bench: {} timed steps; 0, where the first counts, is the least",
         options.steps);
-  check(options.batch >= 1 && options.length >= 1,
-        "bench: batch {} and length {} must be at least 1", options.batch, options.length);
+  check_range("length", options.length, most_step_tokens);
+  check_range("batch", options.batch, most_step_tokens / options.length);
   const Device device = options.model.device;
+  check(!options.profile || device.is_cpu(),
+        "bench: the profile is of the CPU's kernels; leave it out on {}", device);
   StepBenchmark result;
   Step step(options);
   step(1, std::min<int64_t>(64, options.length));
@@ -229,6 +244,9 @@ std::string to_json(const StepBenchmarkOptions& options, const StepBenchmark& re
 
 GenerationBenchmark benchmark_generation(const GenerationBenchmarkOptions& options) {
   check(options.tokens >= 2, "bench: {} tokens to draw; at least 2 are needed", options.tokens);
+  check_range("context", options.context, most_step_tokens);
+  check_range("tokens", options.tokens, most_step_tokens);
+  check_range("batch", options.batch, most_step_tokens / (options.context + options.tokens));
   Reformer model(benchmark_config(options.model, options.context + options.tokens));
   model.to(options.model.device);
   const std::optional<DType> dtype = detail::autocast_of(options.model.dtype, "bench");

@@ -20,7 +20,7 @@ struct BenchmarkModel {
   Device device = Device::cpu();   // where it runs
 };
 
-/// Of sequences of up to `length` tokens.
+/// Of sequences of up to `length` tokens. Error: a size that no model has.
 ReformerConfig benchmark_config(const BenchmarkModel& model, int64_t length);
 
 /// What a step is, and how often it is taken.
@@ -30,7 +30,7 @@ struct StepBenchmarkOptions {
   int64_t steps = 3;                 // timed ones, after one that is not; 0: that one counts
   bool reversible = true;            // else activations are kept
   bool graph = false;                // on a GPU: a step's work as one CUDA graph (WorkGraph)
-  bool profile = false;              // one more step, traced
+  bool profile = false;              // one more step, traced; on the CPU only
 };
 
 /// What one kernel, or all work between kernels, took of a step.
@@ -56,7 +56,7 @@ struct StepBenchmark {
   std::vector<ProfileLine> profile;    // the slowest first
 };
 
-/// Measures steps. Errors: those of the configuration.
+/// Measures steps. Errors: those of the configuration, sizes out of range, a profile of a GPU.
 StepBenchmark benchmark_step(const StepBenchmarkOptions& options);
 
 /// The floating-point operations of a training step's products with weights: two for each weight
@@ -83,7 +83,7 @@ struct GenerationBenchmark {
   double tokens_per_second = 0;  // batch * (tokens - 1) / rest_seconds
 };
 
-/// Draws greedily after random prompts. Error: fewer than 2 tokens.
+/// Draws greedily after random prompts. Errors: fewer than 2 tokens, sizes out of range.
 GenerationBenchmark benchmark_generation(const GenerationBenchmarkOptions& options);
 
 /// One line of JSON.

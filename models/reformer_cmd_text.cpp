@@ -114,8 +114,11 @@ void add_eval(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::IsMember({"valid", "train", "test", "all"}));
   eval->add_option("--length", flags->length, "window in bytes; 0: the model's positions")
-      ->capture_default_str();
-  eval->add_option("--batch", flags->batch, "windows at a time")->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  eval->add_option("--batch", flags->batch, "windows at a time")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   add_dtype(*eval, flags->dtype);
   add_device(*eval, flags->device);
   eval->callback([flags] { run_eval(*flags); });

@@ -29,5 +29,10 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s%s\n", what.starts_with("reformer: ") ? "" : "reformer: ", what.data());
     return 1;
   }
+  // What train prints may be lost: its work is not.
+  if (!app.got_subcommand("train") && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
+    std::fputs("reformer: standard output could not be written; is its disk full?\n", stderr);
+    return 1;
+  }
   return exit_code;
 }

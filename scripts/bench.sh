@@ -11,17 +11,25 @@
 # measurement in build/bench/results.jsonl. Parts: training, full, memory, generation, figure5, exponent, roofline,
 # ops, long, learning; docs/benchmarks.md says what they are. Leave the machine alone meanwhile.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "$0")/.."
 
 build=
 python=
 options=()
+path_of() { # path_of PATH: as it is seen from where the script was called
+  if [[ $1 == /* ]]; then echo "$1"; else echo "$here/$1"; fi
+}
 while [[ $# -gt 0 ]]; do
   case "$1" in
-    --build) build=${2:?bench.sh: --build needs a folder}; shift 2 ;;
-    --build=*) build=${1#*=}; shift ;;
-    --python) python=${2:?bench.sh: --python needs an interpreter}; shift 2 ;;
-    --python=*) python=${1#*=}; shift ;;
+    --build=* | --python=* | --out=* | --text=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+    --build) build=$(path_of "${2:?bench.sh: --build needs a folder}"); shift 2 ;;
+    --python)
+      python=${2:?bench.sh: --python needs an interpreter}
+      if [[ $python == */* ]]; then python=$(path_of "$python"); fi # otherwise one of $PATH
+      shift 2
+      ;;
+    --out | --text) options+=("$1" "$(path_of "${2:?bench.sh: $1 needs a path}")"); shift 2 ;;
     -h | --help)
       sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"
       if command -v python3 >/dev/null; then python3 bench/compare.py --help; fi

@@ -12,6 +12,7 @@
 #
 # Exit status: 0 if nothing failed; what could not be tried is listed, and fails nothing.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "$0")/.."
 
 packages=
@@ -20,6 +21,9 @@ python=python3
 bench=yes
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
 stop() { echo "gpu-check.sh: $*" >&2; exit 2; }
+path_of() { # path_of PATH: as it is seen from where the script was called
+  if [[ $1 == /* ]]; then echo "$1"; else echo "$here/$1"; fi
+}
 
 wanted=(libfmt-dev doctest-dev libdnnl-dev libdnnl2 ocl-icd-opencl-dev ocl-icd-libopencl1 opencl-c-headers
   opencl-clhpp-headers nlohmann-json3-dev libcli11-dev libbenchmark-dev)
@@ -37,10 +41,14 @@ fetch() { # the packages above and, for the version at hand, the libraries behin
 
 while [[ $# -gt 0 ]]; do
   case "$1" in
-    --fetch) fetch "${2:?gpu-check.sh: --fetch needs a folder}"; exit ;;
-    --packages) packages=${2:?gpu-check.sh: --packages needs a folder}; shift 2 ;;
-    --out) out=${2:?gpu-check.sh: --out needs a folder}; shift 2 ;;
-    --python) python=${2:?gpu-check.sh: --python needs an interpreter}; shift 2 ;;
+    --fetch) fetch "$(path_of "${2:?gpu-check.sh: --fetch needs a folder}")"; exit ;;
+    --packages) packages=$(path_of "${2:?gpu-check.sh: --packages needs a folder}"); shift 2 ;;
+    --out) out=$(path_of "${2:?gpu-check.sh: --out needs a folder}"); shift 2 ;;
+    --python)
+      python=${2:?gpu-check.sh: --python needs an interpreter}
+      if [[ $python == */* ]]; then python=$(path_of "$python"); fi # otherwise one of $PATH
+      shift 2
+      ;;
     --no-bench) bench=no; shift ;;
     -h | --help) usage; exit ;;
     *) stop "unknown option '$1'; see --help" ;;
@@ -77,7 +85,17 @@ step() { # step NAME SECONDS COMMAND...: runs it, with its output in a log
   local word=passed
   if [[ $status -eq 124 ]]; then
     word="stopped after $limit s"
-    case "$name" in memcheck | racecheck) status=0 ;; *) failed=1 ;; esac # so far nothing was found
+    case "$name" in
+      memcheck | racecheck) # errors are in the log as they come
+        if grep -qE '^=+ +(Invalid|Misaligned|(Error|Warning): (Race|Potential))' "$out/$name.log"; then
+          word="FAILED in $limit s"
+          failed=1
+        else
+          status=0
+        fi
+        ;;
+      *) failed=1 ;;
+    esac
   elif [[ $status -ne 0 ]]; then
     word="FAILED ($status)"
     failed=1

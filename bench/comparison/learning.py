@@ -6,16 +6,25 @@
 `baselines` also writes the two parts of the text into --out, for programs that do not cut it themselves.
 """
 import argparse
+import ctypes
 import json
 import lzma
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 
 
+def end_with_parent():
+    """Whoever kills this program does not leave one behind that computes on."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def output_of(program, *words):
-    return subprocess.run([program, *map(str, words)], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([program, *map(str, words)], stdout=subprocess.PIPE, text=True, check=True,
+                          preexec_fn=end_with_parent).stdout
 
 
 def text_flags(args):
@@ -37,6 +46,7 @@ def baselines(args):
 def train(args):
     program, folder = args.build / "reformer", args.out / f"tenet-{args.length}"
     shutil.rmtree(folder, ignore_errors=True)
+    output_of(args.build / "byte_baselines", *text_flags(args), "--dump", args.out)  # of this text, as it is now
     trained = output_of(program, "train", *text_flags(args), "--out", folder, "--minutes", args.minutes, "--length",
                         args.length, "--batch", args.batch, "--dtype", args.dtype, "--evaluate-every", 10**9)
     evaluated = output_of(program, "eval", "--model", folder, "--text", args.out / "valid.bin", "--part", "all")

@@ -92,7 +92,7 @@ def programs(build, python, out):
         "pytorch-kernels": (peer("gpu_kernels_pytorch.py"), json_lines),
         "tenet-ops": (own("bench/ops", "--benchmark_format=json"), google_benchmark),
         "pytorch-ops": (peer("ops_pytorch.py"), json_lines),
-        "libtorch-ops": ([str(out / "tiny_libtorch")], json_lines),
+        "libtorch-ops": ([str(HERE.parent.parent / "build/bench/tiny_libtorch")], json_lines),
         "baselines": (learning + ["baselines"], last_line),
         "tenet-learning": (learning + ["train"], last_line),
         "pytorch-learning": (peer("learning.py") + ["--data", str(out / "learning")], last_line),
@@ -125,17 +125,19 @@ def is_limit(error):
 class Results:
     """Records of measurements by case, in a file of JSON lines too."""
 
-    def __init__(self, path, keep):
-        self.path, self.records = path, collections.defaultdict(list)
+    def __init__(self, path, keep, threads):
+        self.path, self.threads, self.records = path, threads, collections.defaultdict(list)
         if keep and path.exists():
             for line in path.read_text().splitlines():
                 record = json.loads(line)
-                if is_limit(record.get("error", "over ")):  # what failed otherwise is tried again
+                failed = not is_limit(record.get("error", "over "))  # that is tried again
+                if not failed and record.get("threads") == threads:
                     self.records[record["case"]].append(record)
         else:
             path.write_text("")
 
     def add(self, record):
+        record["threads"] = self.threads
         self.records[record["case"]].append(record)
         with self.path.open("a") as file:
             print(json.dumps(record), file=file)
@@ -207,7 +209,9 @@ class Runner:
 
     def limit_memory(self):
         """Data and anonymous mappings; what is above fails to allocate instead of taking the machine down."""
-        resource.setrlimit(resource.RLIMIT_DATA, (self.options.memory_limit, self.options.memory_limit))
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        most = self.options.memory_limit if hard == resource.RLIM_INFINITY else min(hard, self.options.memory_limit)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def brief(record):

@@ -106,7 +106,7 @@ LEARNERS = ("tenet-learning", "pytorch-learning")
 
 def learning(program, length, options):
     """4,096 bytes a step, bf16. Tenet cuts the text itself, as `reformer train` does; its peer reads the two parts."""
-    text = {"text": options.text.resolve()} if options.text and program != "pytorch-learning" else {}
+    text = {"text": options.text.resolve()} if options.text else {}
     if program == "baselines":
         return case(program, group="learning", most_repeats=1, **text)
     return case(program, group="learning", most_repeats=1, minutes=options.minutes, length=length,

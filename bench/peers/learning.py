@@ -52,6 +52,7 @@ def bits_per_byte(model, text, length):
 
 flags = common.parser(__doc__, length=1024, minutes=30.0, lr=1e-3, warmup=100)
 flags.add_argument("--data", type=pathlib.Path, required=True)
+flags.add_argument("--text", help="what the parts in --data were cut from; not read")
 args = flags.parse_args()
 torch.manual_seed(0)
 model = Transformer(common.VOCABULARY, args.layers, args.d_model, args.heads, args.d_ff, args.length)

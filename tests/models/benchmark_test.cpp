@@ -1,5 +1,6 @@
 /// Measurements of steps and of generation on tiny models.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <tenet/core/parallel.h>
 #include <tenet/models/benchmark.h>
 
@@ -202,9 +203,13 @@ TEST_CASE("errors of benchmarks") {
   using Options = StepBenchmarkOptions;
   CHECK(step([](Options& o) { o.steps = -1; }) ==
         "bench: -1 timed steps; 0, where the first counts, is the least");
-  CHECK(step([](Options& o) { o.batch = 0; }) == "bench: batch 0 and length 64 must be at least 1");
-  CHECK(step([](Options& o) { o.length = -1; }) ==
-        "bench: batch 2 and length -1 must be at least 1");
+  CHECK(step([](Options& o) { o.batch = 0; }) == "bench: batch is 0; it must be in 1..17179869184");
+  for (const int64_t length : {int64_t{-1}, INT64_MAX}) {
+    CHECK(step([&](Options& o) { o.length = length; }) ==
+          fmt::format("bench: length is {}; it must be in 1..1099511627776", length));
+  }
+  CHECK(step([](Options& o) { o.model.layers = 10'000'000'000; }) ==
+        "bench: layers is 10000000000; it must be in 1..100000");
   CHECK(step([](Options& o) { o.model.heads = 3; }) ==
         "config: 3 heads do not divide a width of 32");
   CHECK(step([](Options& o) { o.model.attention = "lsh,dense"; }) ==
@@ -215,4 +220,10 @@ TEST_CASE("errors of benchmarks") {
         "config: \"tenet.residual\" is \"fixed\"; use \"exact\" or \"float\"");
   CHECK(error_of([] { benchmark_generation({.model = tiny_model(), .tokens = 1}); }) ==
         "bench: 1 tokens to draw; at least 2 are needed");
+  CHECK(error_of([] { benchmark_generation({.model = tiny_model(), .context = INT64_MAX}); }) ==
+        "bench: context is 9223372036854775807; it must be in 1..1099511627776");
+  CHECK(error_of([] {
+          benchmark_generation(
+              {.model = tiny_model(), .context = 62, .batch = INT64_MAX, .tokens = 2});
+        }) == "bench: batch is 9223372036854775807; it must be in 1..17179869184");
 }

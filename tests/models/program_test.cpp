@@ -288,6 +288,18 @@ TEST_CASE("mistakes in bench") {
   const Outcome heads = reformer({"bench", "step", "--heads", "3", "--d-model", "32"});
   CHECK(heads.code == 1);
   CHECK(heads.output == "reformer: config: 3 heads do not divide a width of 32\n");
+  for (const char* size : {"--length", "--batch", "--layers"}) {
+    const Outcome vast = reformer({"bench", "step", size, "9223372036854775807"});
+    CHECK(vast.code == 1);
+    CHECK(contains(vast.output, "bench: " + std::string(size + 2) + " is 9223372036854775807"));
+  }
+}
+
+TEST_CASE("output that a full disk does not take is an error") {
+  Program bench({"bench", "step", "--layers", "1", "--d-model", "32", "--heads", "2", "--length",
+                 "16", "--chunk", "16", "--steps", "0", "--json"},
+                "/dev/full");
+  CHECK(bench.wait() == 1);
 }
 
 TEST_CASE("a misspelt key in --config is refused") {
