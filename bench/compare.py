@@ -60,7 +60,10 @@ def parse():
     if options.quick:
         options.repeats, options.minutes = 1, min(options.minutes, 0.2)
     options.memory_limit = int(options.memory_limit * 1e9)
-    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        flags.error(f"--out: {error}")
     return options
 
 
