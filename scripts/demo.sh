@@ -71,7 +71,7 @@ echo
 echo "== a sample"
 prompt='#include <tenet/'
 if [[ ${#text[@]} -gt 0 ]]; then prompt=$(head -c 16 "$out/text/valid.bin" | tr -d '\0'); fi
-$build/reformer generate --model "$out/model" --prompt "$prompt" --tokens 400 \
+$build/reformer generate --model "$out/model" --prompt "$prompt" \
   --temperature 0.8 --top-p 0.95 --seed 1
 
 picture=$out/model/loss.png

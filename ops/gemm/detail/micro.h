@@ -91,9 +91,9 @@ To widen(From value) {
 template <class T>
 [[gnu::always_inline]] inline void transpose_square(const T* from, int64_t stride, int64_t rows,
                                                     typename VectorOf<T>::Type* out) {
-  using V = typename VectorOf<T>::Type;
 #if defined(__AVX512F__)
   if constexpr (std::is_same_v<T, float>) {
+    using V = typename VectorOf<T>::Type;
     alignas(64) static constexpr float zeros[lanes<float>] = {};
     visit_columns([&](int64_t i) { return i < rows ? from + i * stride : zeros; },
                   [&](int64_t k, __m512 column) { out[k] = (V)column; });
@@ -102,10 +102,14 @@ template <class T>
 #endif
   using Lane = std::conditional_t<sizeof(T) == 8, int64_t, int32_t>;
   typedef Lane Index __attribute__((vector_size(vector_bytes)));
+  typedef T Row __attribute__((vector_size(vector_bytes)));  // aligned, as registers are
+  Row square[lanes<T>] = {};
+#pragma GCC unroll 16
   for (int i = 0; i < lanes<T>; ++i) {
-    out[i] = i < rows ? *reinterpret_cast<const V*>(from + i * stride) : V{};
+    if (i < rows) std::memcpy(&square[i], from + i * stride, vector_bytes);
   }
-  transpose_registers<lanes<T>, Index>(out);
+  transpose_registers<lanes<T>, Index>(square);
+  std::memcpy(out, square, sizeof(square));
 }
 
 /// What pack_panel() may write beyond its k * height elements.
